@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "graphs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "page.h"
+#include "plot.h"
+#include "series.h"
+
+struct picture {
+	uint64_t version;  /* of the series when it was drawn */
+	char *data;        /* NULL: never drawn */
+	size_t len;
+};
+
+struct graphs {
+	/* Held for moments: a record is counted, a description written. */
+	pthread_mutex_t series_lock;
+	struct series series;
+	uint64_t versions[RECORD_KINDS];
+	/* Held while gnuplot runs; taken before series_lock. */
+	pthread_mutex_t drawing_lock;
+	struct picture pictures[RECORD_KINDS][2];
+};
+
+static const char *const file_names[RECORD_KINDS] = {
+	[RECORD_KILL] = "Processes.png",
+	[RECORD_MEMORY] = "Memory.png",
+};
+
+const char *graphs_file_name(enum record_kind kind)
+{
+	return file_names[kind];
+}
+
+int graphs_new(struct graphs **ret)
+{
+	struct graphs *graphs = calloc(1, sizeof(*graphs));
+
+	if (!graphs)
+		return -ENOMEM;
+	pthread_mutex_init(&graphs->series_lock, NULL);
+	pthread_mutex_init(&graphs->drawing_lock, NULL);
+	*ret = graphs;
+	return 0;
+}
+
+void graphs_free(struct graphs *graphs)
+{
+	for (int kind = 0; kind < RECORD_KINDS; kind++) {
+		free(graphs->pictures[kind][false].data);
+		free(graphs->pictures[kind][true].data);
+	}
+	series_free(&graphs->series);
+	pthread_mutex_destroy(&graphs->series_lock);
+	pthread_mutex_destroy(&graphs->drawing_lock);
+	free(graphs);
+}
+
+void graphs_add(void *context, const struct record *record)
+{
+	struct graphs *graphs = context;
+
+	pthread_mutex_lock(&graphs->series_lock);
+	/* A host too many for the memory there is: its records are stored all the same. */
+	(void)series_add(&graphs->series, record);
+	graphs->versions[record->kind]++;
+	pthread_mutex_unlock(&graphs->series_lock);
+}
+
+/* Bring a picture up to date; the drawing lock is held. */
+static int refresh(struct graphs *graphs, enum record_kind kind, bool svg)
+{
+	struct picture *picture = &graphs->pictures[kind][svg];
+	struct picture drawn;
+	struct plot_job job;
+	int err;
+
+	pthread_mutex_lock(&graphs->series_lock);
+	drawn.version = graphs->versions[kind];
+	if (picture->data && picture->version == drawn.version) {
+		pthread_mutex_unlock(&graphs->series_lock);
+		return 0;
+	}
+	err = plot_describe(kind, svg, &graphs->series, &job);
+	pthread_mutex_unlock(&graphs->series_lock);
+	if (err)
+		return err;
+	err = plot_run(&job, &drawn.data, &drawn.len);
+	plot_job_free(&job);
+	if (err)
+		return err;
+	free(picture->data);
+	*picture = drawn;
+	return 0;
+}
+
+int graphs_picture(struct graphs *graphs, enum record_kind kind, bool svg, char **ret,
+		   size_t *ret_len)
+{
+	const struct picture *picture = &graphs->pictures[kind][svg];
+	char *copy = NULL;
+	int err;
+
+	pthread_mutex_lock(&graphs->drawing_lock);
+	err = refresh(graphs, kind, svg);
+	if (!err) {
+		copy = malloc(picture->len);
+		if (copy) {
+			memcpy(copy, picture->data, picture->len);
+			*ret_len = picture->len;
+			*ret = copy;
+		} else {
+			err = -ENOMEM;
+		}
+	}
+	pthread_mutex_unlock(&graphs->drawing_lock);
+	return err;
+}
+
+int graphs_page(struct graphs *graphs, const char *nonce, char **ret, size_t *ret_len)
+{
+	struct page_picture pictures[RECORD_KINDS] = { 0 };
+	char *page = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&page, &len);
+	int err;
+
+	if (!out)
+		return -ENOMEM;
+	pthread_mutex_lock(&graphs->drawing_lock);
+	for (int kind = 0; kind < RECORD_KINDS; kind++) {
+		/* Without gnuplot the page still has its figures and tables. */
+		if (refresh(graphs, kind, true) == 0)
+			pictures[kind] = (struct page_picture){
+				.svg = graphs->pictures[kind][true].data,
+				.len = graphs->pictures[kind][true].len,
+			};
+	}
+	pthread_mutex_lock(&graphs->series_lock);
+	err = page_write(out, &graphs->series, &pictures[RECORD_MEMORY], &pictures[RECORD_KILL],
+			 nonce, (int64_t)time(NULL) * 1000);
+	pthread_mutex_unlock(&graphs->series_lock);
+	pthread_mutex_unlock(&graphs->drawing_lock);
+	if (ferror(out))
+		err = -ENOMEM;
+	if (fclose(out))
+		err = -ENOMEM;
+	if (err) {
+		free(page);
+		return err;
+	}
+	*ret = page;
+	*ret_len = len;
+	return 0;
+}
+
+/* A reader sees the old picture or the new one, never half of one. */
+static int replace_file(int directory, const char *name, const char *data, size_t len)
+{
+	char temporary[64];
+	ssize_t put;
+	int fd, err = 0;
+
+	snprintf(temporary, sizeof(temporary), ".%s.new", name);
+	fd = openat(directory, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+		    0644);
+	if (fd < 0)
+		return -errno;
+	while (len > 0 && !err) {
+		put = write(fd, data, len);
+		if (put < 0 && errno != EINTR)
+			err = -errno;
+		if (put > 0) {
+			data += put;
+			len -= (size_t)put;
+		}
+	}
+	if (close(fd) && !err)
+		err = -errno;
+	if (!err && renameat(directory, temporary, directory, name))
+		err = -errno;
+	if (err)
+		unlinkat(directory, temporary, 0);
+	return err;
+}
+
+int graphs_save(struct graphs *graphs, const char *directory)
+{
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	pthread_mutex_lock(&graphs->drawing_lock);
+	for (int kind = 0; kind < RECORD_KINDS && !err; kind++) {
+		const struct picture *picture = &graphs->pictures[kind][false];
+
+		err = refresh(graphs, kind, false);
+		if (!err)
+			err = replace_file(fd, file_names[kind], picture->data, picture->len);
+	}
+	pthread_mutex_unlock(&graphs->drawing_lock);
+	close(fd);
+	return err;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Every limit of the log server, each with its reason. A client chooses what
+ * it sends; these numbers decide what it can cost.
+ */
+#ifndef LOGSERVER_LIMITS_H
+#define LOGSERVER_LIMITS_H
+
+/* A limit's number in a message. */
+#define LIMITS_TEXT_(number) #number
+#define LIMITS_TEXT(number) LIMITS_TEXT_(number)
+
+/* --- Connections ----------------------------------------------------------- */
+
+/* A thread each: hundreds of monitors, each with one connection now and then. */
+#define LIMITS_CONNECTIONS 512
+/* Deepest is cJSON in a record of 1 000 nested arrays, where it gives up: it
+ * needs more than 96 and less than 128 KiB (measured). */
+#define LIMITS_THREAD_STACK_BYTES (256 * 1024)
+/* Request line and headers: our own clients need under 1 KiB. */
+#define LIMITS_HEADER_BYTES (16 * 1024)
+/* A connection on which nothing moves is closed after this. */
+#define LIMITS_IDLE_S 10
+/* A body must be complete this long after its headers, however it trickles. */
+#define LIMITS_UPLOAD_S 30
+/* SIGTERM: requests under way get this long; `docker stop` kills after 10 s. */
+#define LIMITS_DRAIN_S 8
+/* The health check gives up after this; Docker's own default is 30 s. */
+#define LIMITS_PROBE_S 5
+
+/* --- A request ------------------------------------------------------------- */
+
+/* 1 000 records of about 700 bytes, the usual size, fit. */
+#define LIMITS_BODY_BYTES (1024 * 1024)
+/* Arenas of malloc. glibc makes one for nearly every thread, each of which keeps
+ * what its largest request needed. */
+#define LIMITS_MALLOC_ARENAS 2
+/* All bodies held at one time: what bounds the memory, not the connections. */
+#define LIMITS_BODIES_BYTES (16 * 1024 * 1024)
+/* A refused body is read and dropped up to here, so that the client gets to
+ * see the answer (closing early resets the connection under it). */
+#define LIMITS_REFUSED_BODY_BYTES (8 * 1024 * 1024)
+/* One request's validation holds about 450 bytes for each of its records. */
+#define LIMITS_RECORDS 1000
+/* The request target; the longest sensible one is a query of 200 bytes. */
+#define LIMITS_TARGET_BYTES 2048
+/* `limit` of a query; 8 bytes are held for each while the file is read. */
+#define LIMITS_QUERY_RECORDS 100000
+
+/* --- A record -------------------------------------------------------------- */
+
+/* As sent and as stored. A command's reason and a long image name fit. */
+#define LIMITS_RECORD_BYTES 8192
+/* Known fields of a kill (20) and as many that we don't know. */
+#define LIMITS_RECORD_FIELDS 40
+/* Names of unknown fields. */
+#define LIMITS_FIELD_NAME_BYTES 64
+/* Strings in unknown fields, and `reason`. */
+#define LIMITS_STRING_BYTES 1024
+/* "<host>:<boot id>:<sequence>" and its like. */
+#define LIMITS_EVENT_ID_BYTES 128
+/* Linux's HOST_NAME_MAX. */
+#define LIMITS_HOST_BYTES 64
+/* Docker's names are shorter than 128, an image reference than 512. */
+#define LIMITS_NAME_BYTES 256
+#define LIMITS_IMAGE_BYTES 512
+/* Short words: class, action, signal, boot_id, container_id. */
+#define LIMITS_WORD_BYTES 128
+/* Integers above this change when they pass through a double (RFC 8259, 6). */
+#define LIMITS_INTEGER 9007199254740991.0
+/* pid: the kernel's PID_MAX_LIMIT on 64 bits. */
+#define LIMITS_PID 4194304.0
+/* Percentages: 100 % of each of 8 192 CPUs, x86's CONFIG_NR_CPUS at most. */
+#define LIMITS_PERCENT 819200.0
+/* Timestamps: 1970 up to here (year 2200), so that sums of them stay small. */
+#define LIMITS_TIME_MS (7258118400LL * 1000)
+
+/* --- Memory of what was stored --------------------------------------------- */
+
+/* Event ids remembered for each log: between one and two generations of this
+ * many. A monitor's memory samples of 30 days, 16 bytes each in a half-full
+ * table: 16 MiB for a log at most. An id older than that is no longer known. */
+#define LIMITS_EVENT_IDS 262144
+/* One write and one fdatasync take at most this much of what waits. */
+#define LIMITS_GROUP_BYTES (8 * 1024 * 1024)
+
+/* --- Graphs ---------------------------------------------------------------- */
+
+/* Points of a line: more than a picture 1 600 pixels wide can show. */
+#define LIMITS_SERIES_BINS 1024
+/* Hosts whose memory is followed; 57 KiB each. Later ones are only stored. */
+#define LIMITS_SERIES_HOSTS 64
+/* Bars: the most that are told apart on that picture. */
+#define LIMITS_SERIES_KILLS 500
+/* Images counted one by one; the rest are counted together. */
+#define LIMITS_SERIES_IMAGES 16
+/* Rows of the page's table. */
+#define LIMITS_PAGE_KILLS 25
+/* A graph takes 0.1 to 0.4 s; gnuplot is killed after this. */
+#define LIMITS_PLOT_S 20
+/* A picture of 500 bars is 0.4 MiB as SVG. */
+#define LIMITS_PLOT_BYTES (8 * 1024 * 1024)
+
+#endif

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The log server: options, start, wait for a signal, stop. */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <malloc.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "graphs.h"
+#include "http.h"
+#include "limits.h"
+#include "probe.h"
+#include "store.h"
+#include "timestamp.h"
+
+#define VERSION "1.0"
+
+enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
+
+struct options {
+	const char *listen, *port, *data, *images;
+	int zone_s;
+	bool healthcheck;
+};
+
+static const char usage[] =
+	"Usage: logserver [OPTION]...\n"
+	"Keep the records of removed containers and of memory, and draw graphs of them.\n"
+	"\n"
+	"  --listen ADDR     address to listen on (127.0.0.1)\n"
+	"  --port N          port, 0 for any free one (8000)\n"
+	"  --data DIR        where logs.jsonl and logsmemory.jsonl are kept (/data)\n"
+	"  --images DIR      where /logs/grafica puts its pictures (DIR of --data/images)\n"
+	"  --time-zone ZONE  zone of times that name none: UTC or +HH:MM or -HH:MM (UTC)\n"
+	"  --healthcheck     ask the server on this --listen and --port whether it is well;\n"
+	"                    exit status 0 if so\n"
+	"  --help, --version\n"
+	"\n"
+	"Exit status: 0 done, 1 failed while running, 2 bad usage.\n";
+
+__attribute__((format(printf, 1, 2)))
+static void complain(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	flockfile(stderr);
+	fputs("logserver: ", stderr);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	funlockfile(stderr);
+	va_end(args);
+}
+
+/* -1: go on; else the exit status. */
+static int read_options(int argc, char **argv, struct options *options)
+{
+	enum { LISTEN = 1, PORT, DATA, IMAGES, ZONE, HEALTHCHECK, HELP, SHOW_VERSION };
+	static const struct option known[] = {
+		{ "listen", required_argument, NULL, LISTEN },
+		{ "port", required_argument, NULL, PORT },
+		{ "data", required_argument, NULL, DATA },
+		{ "images", required_argument, NULL, IMAGES },
+		{ "time-zone", required_argument, NULL, ZONE },
+		{ "healthcheck", no_argument, NULL, HEALTHCHECK },
+		{ "help", no_argument, NULL, HELP },
+		{ "version", no_argument, NULL, SHOW_VERSION },
+		{ 0 }
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		switch (option) {
+		case LISTEN:
+			options->listen = optarg;
+			break;
+		case PORT:
+			if (!*optarg || strspn(optarg, "0123456789") != strlen(optarg) ||
+			    strlen(optarg) > 5 || atoi(optarg) > 65535) {
+				complain("--port %s: must be a number from 0 to 65535", optarg);
+				return EXIT_USAGE;
+			}
+			options->port = optarg;
+			break;
+		case DATA:
+			options->data = optarg;
+			break;
+		case IMAGES:
+			options->images = optarg;
+			break;
+		case ZONE:
+			if (timestamp_read_zone(optarg, &options->zone_s)) {
+				complain("--time-zone %s: must be UTC or like -06:00", optarg);
+				return EXIT_USAGE;
+			}
+			break;
+		case HEALTHCHECK:
+			options->healthcheck = true;
+			break;
+		case HELP:
+			fputs(usage, stdout);
+			return EXIT_DONE;
+		case SHOW_VERSION:
+			puts("logserver " VERSION);
+			return EXIT_DONE;
+		default:
+			fputs("Try: logserver --help\n", stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		complain("%s: not an option; try: logserver --help", argv[optind]);
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+static int check_health(const struct options *options, const struct addrinfo *address)
+{
+	int err = probe_health(address);
+
+	if (!err)
+		return EXIT_DONE;
+	complain("no healthy server on %s port %s: %s", options->listen, options->port,
+		 strerror(-err));
+	return EXIT_FAILED;
+}
+
+static int open_socket(const struct addrinfo *address, int *ret_fd)
+{
+	int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1, err;
+
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+	if (bind(fd, address->ai_addr, address->ai_addrlen) || listen(fd, SOMAXCONN)) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+/* "http://127.0.0.1:8000", with the port that the kernel chose if it was to. */
+static void say_where(int fd)
+{
+	struct sockaddr_storage bound;
+	socklen_t len = sizeof(bound);
+	char host[NI_MAXHOST], port[NI_MAXSERV];
+
+	getsockname(fd, (struct sockaddr *)&bound, &len);
+	getnameinfo((struct sockaddr *)&bound, len, host, sizeof(host), port, sizeof(port),
+		    NI_NUMERICHOST | NI_NUMERICSERV);
+	printf(strchr(host, ':') ? "listening on http://[%s]:%s\n" : "listening on http://%s:%s\n",
+	       host, port);
+	fflush(stdout);
+}
+
+static void disk_changed(enum record_kind kind, int err)
+{
+	if (err)
+		complain("%s: %s: records are refused until it can be written",
+			 store_file_name(kind), strerror(-err));
+	else
+		complain("%s: records are stored again", store_file_name(kind));
+}
+
+static void report_start(const struct store_report reports[RECORD_KINDS])
+{
+	for (int kind = 0; kind < RECORD_KINDS; kind++) {
+		const struct store_report *report = &reports[kind];
+		const char *name = store_file_name(kind);
+
+		printf("%s: %zu records\n", name, report->records);
+		if (report->torn)
+			complain("%s: cut off %lld bytes of a record that was never acknowledged",
+				 name, (long long)report->torn);
+		if (report->damaged)
+			complain("%s: %zu damaged lines are left as they are and not given out",
+				 name, report->damaged);
+	}
+}
+
+static int serve(const struct options *options, const struct addrinfo *address,
+		 const sigset_t *ends)
+{
+	struct store_report reports[RECORD_KINDS];
+	struct http_options http_options = { .listen_fd = -1 };
+	struct store_options store_options;
+	struct graphs *graphs = NULL;
+	struct store *store = NULL;
+	int status = EXIT_FAILED, number, err;
+	char images[PATH_MAX];
+	struct http *http;
+
+	if (options->images)
+		snprintf(images, sizeof(images), "%s", options->images);
+	else
+		snprintf(images, sizeof(images), "%s/images", options->data);
+
+	err = graphs_new(&graphs);
+	if (err) {
+		complain("%s", strerror(-err));
+		return status;
+	}
+	store_options = (struct store_options){
+		.directory = options->data,
+		.zone_s = options->zone_s,
+		.listener = graphs_add,
+		.context = graphs,
+	};
+	err = store_open(&store_options, &store, reports);
+	if (err == -EWOULDBLOCK) {
+		complain("%s: another log server has its files open", options->data);
+		goto out;
+	}
+	if (err) {
+		complain("%s: %s; name a directory that can be written with --data", options->data,
+			 strerror(-err));
+		goto out;
+	}
+	report_start(reports);
+	if (mkdir(images, 0755) && errno != EEXIST) {
+		complain("%s: %s; name another directory with --images", images, strerror(errno));
+		goto out;
+	}
+	http_options = (struct http_options){
+		.store = store,
+		.graphs = graphs,
+		.images = images,
+		.zone_s = options->zone_s,
+		.disk_changed = disk_changed,
+	};
+	err = open_socket(address, &http_options.listen_fd);
+	if (err) {
+		complain("%s port %s: %s; choose another with --listen and --port",
+			 options->listen, options->port, strerror(-err));
+		goto out;
+	}
+	err = http_start(&http_options, &http);
+	if (err) {
+		complain("the HTTP server can't be started");
+		close(http_options.listen_fd);
+		goto out;
+	}
+	say_where(http_options.listen_fd);
+
+	sigwait(ends, &number);
+	printf("stopping on %s\n", sigabbrev_np(number));
+	http_stop(http);
+	status = EXIT_DONE;
+out:
+	if (store)
+		store_close(store);
+	graphs_free(graphs);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = { .listen = "127.0.0.1", .port = "8000", .data = "/data" };
+	struct addrinfo *address, hints = {
+		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
+		.ai_socktype = SOCK_STREAM,
+	};
+	sigset_t ends;
+	int status;
+
+	status = read_options(argc, argv, &options);
+	if (status >= 0)
+		return status;
+	if (getaddrinfo(options.listen, options.port, &hints, &address)) {
+		complain("--listen %s: must be an address like 127.0.0.1 or ::1", options.listen);
+		return EXIT_USAGE;
+	}
+
+	/* Before any thread is made, so that the signals come to sigwait() only. */
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &ends, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	/* A file-size limit is an error like a full disk, not the end. */
+	signal(SIGXFSZ, SIG_IGN);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	mallopt(M_ARENA_MAX, LIMITS_MALLOC_ARENAS);
+
+	status = options.healthcheck ? check_health(&options, address)
+				     : serve(&options, address, &ends);
+	freeaddrinfo(address);
+	return status;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the server counts, and how it says so in the OpenMetrics text format. */
+#ifndef LOGSERVER_METRICS_H
+#define LOGSERVER_METRICS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "record.h"
+
+#define METRICS_STATUSES 600
+
+struct metrics {
+	atomic_uint_fast64_t stored[RECORD_KINDS], duplicates[RECORD_KINDS];
+	/* Requests refused as a whole: bad input, and records the disk did not take. */
+	atomic_uint_fast64_t rejected[RECORD_KINDS], failed[RECORD_KINDS];
+	atomic_uint_fast64_t by_status[METRICS_STATUSES];
+};
+
+void metrics_write(FILE *out, const struct metrics *metrics);
+
+#endif

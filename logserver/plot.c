@@ -1,0 +1,520 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "plot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define KIB_PER_GIB (1024.0 * 1024.0)
+#define KIB_PER_MIB 1024.0
+
+/* A line is broken where nothing was heard for this long: the server or the
+ * monitor was down, and what lay in between is not known. */
+#define GAP_MS (10 * 60 * 1000)
+/* Up to here each sample is marked, each bar named. */
+#define MARKED_SAMPLES 120
+#define NAMED_BARS 25
+/* Fewer bars than this still leave the room of so many. */
+#define LEAST_BARS 10
+#define TIME_TICKS 10
+#define PAGE_WIDTH 1600
+#define MEMORY_HEIGHT 720
+#define KILLS_HEIGHT 920
+/* Of a host's name in the legend; more would reach the heading. */
+#define HOST_LABEL_BYTES 32
+/* Of a name below a bar; more would leave the page at the left. */
+#define BAR_NAME_BYTES 18
+/* Above this the gaps between the bars would be thinner than a pixel. */
+#define NARROW_BARS 150
+
+/* The palette of Okabe and Ito, which colour-blind eyes tell apart too. */
+#define COLOUR_USED "#D55E00"
+#define COLOUR_FREE "#0072B2"
+#define COLOUR_AVAILABLE "#009E73"
+#define COLOUR_TOTAL "#555555"
+
+static const char *const class_colours[RECORD_CLASSES] = { "#D55E00", "#0072B2", "#999999" };
+static const char *const class_titles[RECORD_CLASSES] = {
+	"high consumer", "low consumer", "class unknown",
+};
+
+/* Where the child finds its data. */
+#define DATA_FD 3
+#define DATA "'/proc/self/fd/3'"
+
+void plot_label(const char *text, char *to, size_t size)
+{
+	size_t put = 0;
+
+	/* A character of several bytes becomes one '_'. */
+	for (; *text && put + 1 < size; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if ((c & 0xc0) == 0x80)
+			continue;
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		    strchr(" .:/+-", c))
+			to[put++] = (char)c;
+		else
+			to[put++] = '_';
+	}
+	to[put] = 0;
+}
+
+/* --- Descriptions: pure ------------------------------------------------------ */
+
+/* What differs between a bitmap and SVG, whose sizes are pixels instead of points. */
+struct look {
+	const char *terminal;
+	int heading, note, small;  /* font sizes */
+};
+
+static const struct look looks[] = {
+	[false] = { "pngcairo background rgb '#ffffff' font 'DejaVu Sans,14'", 20, 17, 11 },
+	/* Without a background, so that it suits a dark page as well. */
+	[true] = { "svg font 'sans-serif,17'", 25, 21, 15 },
+};
+
+/* The heading stands at the top left of the page, the legend at its right. */
+static void describe_page(FILE *script, const struct look *look, int height, const char *title)
+{
+	/* Not `enhanced`: so a name with ^ or {} stays as it is. */
+	fprintf(script, "set terminal %s noenhanced size %d,%d\n", look->terminal, PAGE_WIDTH, height);
+	fprintf(script, "set encoding utf8\n"
+			"set datafile separator tab\n"
+			"set datafile missing '?'\n"
+			"set border 3 lc rgb '#555555'\n"
+			"set grid xtics ytics lc rgb '#dddddd' lt 1 lw 1\n"
+			"set tics nomirror out scale 0.6 textcolor rgb '#333333'\n"
+			"set key at screen 0.975,%.4f right center horizontal Left reverse "
+			"samplen 2 textcolor rgb '#222222'\n"
+			"set lmargin at screen 0.065\nset rmargin at screen 0.975\n"
+			"set label 1 '%s' at screen 0.012,%.4f left font ',%d' "
+			"textcolor rgb '#222222'\n",
+		1 - 34.0 / height, title, 1 - 34.0 / height, look->heading);
+}
+
+static void describe_nothing(FILE *script, const struct look *look, const char *message)
+{
+	fprintf(script, "unset key\nunset tics\nunset grid\nunset border\n"
+			"set label 2 '%s' at graph 0.5,0.5 center font ',%d' "
+			"textcolor rgb '#777777'\n"
+			"set xrange [0:1]\nset yrange [0:1]\n"
+			"plot NaN notitle\n", message, look->note);
+}
+
+/* Seconds between ticks: at most TIME_TICKS of them, at round times. */
+static long tick_step(int64_t span_s)
+{
+	static const long steps[] = { 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600,
+				      7200, 10800, 21600, 43200, 86400, 172800, 604800, 1209600,
+				      2592000, 7776000, 31536000 };
+	size_t i = 0;
+
+	while (i + 1 < sizeof(steps) / sizeof(steps[0]) && span_s / steps[i] > TIME_TICKS)
+		i++;
+	return steps[i];
+}
+
+static void write_moment(int64_t ms, const char *format, char *text, size_t size)
+{
+	time_t seconds = ms / 1000;
+	struct tm tm;
+
+	gmtime_r(&seconds, &tm);
+	strftime(text, size, format, &tm);
+}
+
+/* "UTC, 2026-11-23" or "UTC, 2026-11-23 to 2026-11-25". */
+static void write_days(int64_t first_ms, int64_t last_ms, char *text, size_t size)
+{
+	char first[16], last[16];
+
+	write_moment(first_ms, "%Y-%m-%d", first, sizeof(first));
+	write_moment(last_ms, "%Y-%m-%d", last, sizeof(last));
+	if (strcmp(first, last) == 0)
+		snprintf(text, size, "UTC, %s", first);
+	else
+		snprintf(text, size, "UTC, %s to %s", first, last);
+}
+
+/* The table of samples; gives the largest value and whether any has `available`. */
+static void write_memory(FILE *data, const struct series_memory *memory, double *ret_most_gib,
+			 bool *ret_available)
+{
+	int64_t before_ms = series_bin_time(memory, &memory->bins[0]);
+	char host[HOST_LABEL_BYTES + 1];
+
+	*ret_most_gib = 0.001;
+	*ret_available = false;
+	/* The host's name is a column's header: data, not script. */
+	plot_label(memory->host, host, sizeof(host));
+	fprintf(data, "time\tused\tfree\tavailable\ttotal\t%s%s\n", host[0] ? "host " : " ", host);
+	for (size_t i = 0; i < memory->bin_count; i++) {
+		const struct series_bin *bin = &memory->bins[i];
+		int64_t time_ms = series_bin_time(memory, bin);
+		double total_gib = bin->total_kib / bin->count / KIB_PER_GIB;
+		double used_gib = bin->used_kib / bin->count / KIB_PER_GIB;
+
+		if (time_ms - before_ms > GAP_MS + memory->width_ms)
+			fputc('\n', data);
+		before_ms = time_ms;
+		fprintf(data, "%.3f\t%.6f\t%.6f\t", (double)time_ms / 1000, used_gib,
+			bin->free_kib / bin->count / KIB_PER_GIB);
+		if (bin->available_count) {
+			*ret_available = true;
+			fprintf(data, "%.6f", bin->available_kib / bin->available_count /
+					      KIB_PER_GIB);
+		} else {
+			fputc('?', data);
+		}
+		fprintf(data, "\t%.6f\n", total_gib);
+		*ret_most_gib = fmax(*ret_most_gib, fmax(total_gib, used_gib));
+	}
+}
+
+static void describe_memory(FILE *script, FILE *data, const struct look *look,
+			    const struct series *series)
+{
+	const struct series_memory *memory = series_newest_host(series);
+	int64_t first_ms, last_ms;
+	const char *style, *format;
+	bool available;
+	double most_gib;
+	char days[64];
+	long step;
+
+	if (!memory) {
+		describe_nothing(script, look, "No memory samples yet");
+		return;
+	}
+	write_memory(data, memory, &most_gib, &available);
+
+	first_ms = series_bin_time(memory, &memory->bins[0]);
+	last_ms = series_bin_time(memory, &memory->bins[memory->bin_count - 1]);
+	if (last_ms - first_ms < 60 * 1000) {
+		first_ms -= 30 * 1000;
+		last_ms += 30 * 1000;
+	}
+	write_days(first_ms, last_ms, days, sizeof(days));
+	step = tick_step((last_ms - first_ms) / 1000);
+	format = step < 60 ? "%H:%M:%S" : step < 3600 ? "%H:%M" :
+		 step < 86400 ? "%H:%M\\n%m-%d" : "%Y-%m-%d";
+	style = memory->bin_count <= MARKED_SAMPLES ? "linespoints" : "lines";
+	fprintf(script, "set tmargin at screen 0.91\n"
+			"set xdata time\nset timefmt '%%s'\n"
+			"set format x \"%s\"\nset xtics %ld\nset xrange [%lld:%lld]\n"
+			"set xlabel 'time (%s)'\n"
+			"set ylabel 'memory (GiB)'\nset yrange [0:%.6f]\n",
+		format, step, (long long)(first_ms / 1000), (long long)((last_ms + 999) / 1000),
+		days, most_gib * 1.03);
+	fprintf(script, "plot " DATA " using 1:(NaN) with points lc bgnd title columnheader(6), "
+			DATA " using 1:2 with filledcurves y1=0 fc rgb '" COLOUR_USED "' "
+			"fs transparent solid 0.18 notitle, "
+			DATA " using 1:5 with lines lw 1.5 dt 2 lc rgb '" COLOUR_TOTAL "' "
+			"title columnheader(5), "
+			DATA " using 1:3 with %s lw 2.5 pt 5 ps 0.6 lc rgb '" COLOUR_FREE "' "
+			"title columnheader(3), ", style);
+	if (available)
+		fprintf(script, DATA " using 1:4 with %s lw 2.5 pt 9 ps 0.7 "
+				"lc rgb '" COLOUR_AVAILABLE "' title columnheader(4), ", style);
+	fprintf(script, DATA " using 1:2 with %s lw 2.5 pt 7 ps 0.6 lc rgb '" COLOUR_USED "' "
+			"title columnheader(2)\n", style);
+}
+
+/* Where a bar's time stands below it when there is no room for names. */
+static bool has_time_tick(size_t i, size_t count)
+{
+	size_t every = (count + TIME_TICKS) / (TIME_TICKS + 1);
+
+	return i % every == every / 2;
+}
+
+/* One line for each bar: place, label, then memory by class, then CPU by class. */
+static void write_kills(FILE *data, const struct series_kill *kills, size_t count)
+{
+	char name[BAR_NAME_BYTES + 1], time[16];
+
+	for (size_t i = 0; i < count; i++) {
+		const struct record_kill *kill = &kills[i].kill;
+
+		fprintf(data, "%zu\t", i + 1);
+		write_moment(kills[i].time_ms, "%H:%M:%S", time, sizeof(time));
+		plot_label(kill->name, name, sizeof(name));
+		if (count <= NAMED_BARS)
+			fprintf(data, "%s %s", name, time);
+		else if (has_time_tick(i, count))
+			fputs(time, data);
+		for (int class = 0; class < RECORD_CLASSES; class++) {
+			if (kill->class == (enum record_class)class)
+				fprintf(data, "\t%.4f", kill->memory_kib / KIB_PER_MIB);
+			else
+				fputs("\t?", data);
+		}
+		for (int class = 0; class < RECORD_CLASSES; class++) {
+			if (kill->class == (enum record_class)class)
+				fprintf(data, "\t%.2f", kill->cpu_percent);
+			else
+				fputs("\t?", data);
+		}
+		fputc('\n', data);
+	}
+}
+
+/* Bars of the classes that there are, from @first_column on, with their values if @named. */
+static void describe_bars(FILE *script, const struct look *look, int first_column,
+			  const bool *present, bool named)
+{
+	for (int class = 0; class < RECORD_CLASSES; class++) {
+		int column = first_column + class;
+
+		if (!present[class])
+			continue;
+		fprintf(script, ", " DATA " using 1:%d with boxes fs solid 0.85 noborder "
+				"lc rgb '%s' title '%s'", column, class_colours[class],
+			class_titles[class]);
+		if (named)
+			fprintf(script, ", " DATA " using 1:%d:(sprintf('%%.1f', $%d)) with labels "
+					"offset 0,0.6 font ',%d' textcolor rgb '#444444' notitle",
+				column, column, look->small);
+	}
+	fputc('\n', script);
+}
+
+static void describe_kills(FILE *script, FILE *data, const struct look *look,
+			   const struct series *series, const struct series_kill *kills,
+			   size_t count)
+{
+	bool present[RECORD_CLASSES] = { false };
+	size_t room = count < LEAST_BARS ? LEAST_BARS : count;
+	double middle = ((double)count + 1) / 2;
+	bool named = count <= NAMED_BARS;
+	char days[64];
+
+	if (!count) {
+		describe_nothing(script, look, "No container has been removed yet");
+		return;
+	}
+	write_kills(data, kills, count);
+	for (size_t i = 0; i < count; i++)
+		present[kills[i].kill.class] = true;
+	write_days(kills[0].time_ms, kills[count - 1].time_ms, days, sizeof(days));
+
+	/* Two panels, one above the other; only the lower one names the bars. */
+	fprintf(script, "set multiplot\n"
+			"set boxwidth %s\nset xrange [%.2f:%.2f]\n"
+			"set yrange [0:1<*]\nset offsets 0,0,graph 0.1,0\n"
+			"set grid noxtics\nunset xtics\n"
+			"set tmargin at screen 0.92\nset bmargin at screen %.3f\n"
+			"set ylabel 'memory (MiB)'\n"
+			"plot NaN notitle",
+		count <= NARROW_BARS ? "0.8" : "1.0", middle - (double)room / 2 - 0.1,
+		middle + (double)room / 2 + 0.1, named ? 0.635 : 0.54);
+	describe_bars(script, look, 3, present, named);
+	fprintf(script, "unset label 1\nunset key\n"
+			"set tmargin at screen %.3f\nset bmargin at screen %.3f\n"
+			"set ylabel 'CPU (%% of one CPU)'\n",
+		named ? 0.595 : 0.50, named ? 0.31 : 0.12);
+	if (named)
+		fprintf(script, "set xtics scale 0 rotate by 55 right font ',%d'\n", look->small);
+	else
+		fputs("set xtics scale 0 norotate\n", script);
+	fputs("set label 2 'removed containers", script);
+	if (series->kills > count)
+		fprintf(script, ", the last %zu of %llu", count, (unsigned long long)series->kills);
+	fprintf(script, ", by time of removal (%s)' at screen 0.52,0.03 center\n", days);
+	/* An invisible plot brings the labels: they are data, never script. */
+	fputs("plot " DATA " using 1:(0):xtic(2) with points ps 0 lc bgnd notitle", script);
+	describe_bars(script, look, 6, present, named);
+	fputs("unset multiplot\n", script);
+}
+
+int plot_describe(enum record_kind kind, bool svg, const struct series *series,
+		  struct plot_job *ret)
+{
+	size_t count = series_recent_count(series);
+	const struct look *look = &looks[svg];
+	struct series_kill *kills = NULL;
+	struct plot_job job = { 0 };
+	FILE *script, *data;
+	bool failed;
+
+	kills = calloc(count ? count : 1, sizeof(*kills));
+	script = open_memstream(&job.script, &job.script_len);
+	data = open_memstream(&job.data, &job.data_len);
+	failed = !kills || !script || !data;
+	if (!failed && kind == RECORD_MEMORY) {
+		describe_page(script, look, MEMORY_HEIGHT, "Memory of the machine");
+		describe_memory(script, data, look, series);
+	} else if (!failed) {
+		series_recent(series, kills);
+		describe_page(script, look, KILLS_HEIGHT, "Removed containers");
+		describe_kills(script, data, look, series, kills, count);
+	}
+	free(kills);
+	/* A stream that ran out of memory says so at the latest when it is closed. */
+	if (script && (ferror(script) | fclose(script)))
+		failed = true;
+	if (data && (ferror(data) | fclose(data)))
+		failed = true;
+	if (failed) {
+		plot_job_free(&job);
+		return -ENOMEM;
+	}
+	*ret = job;
+	return 0;
+}
+
+void plot_job_free(struct plot_job *job)
+{
+	free(job->script);
+	free(job->data);
+	memset(job, 0, sizeof(*job));
+}
+
+/* --- The child process -------------------------------------------------------- */
+
+/* A file in memory with @text in it, read from its start. */
+static int memory_file(const char *name, const char *text, size_t len, int *ret_fd)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	while (len > 0) {
+		ssize_t put = write(fd, text, len);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0) {
+			err = -errno;
+			close(fd);
+			return err;
+		}
+		text += put;
+		len -= (size_t)put;
+	}
+	lseek(fd, 0, SEEK_SET);
+	*ret_fd = fd;
+	return 0;
+}
+
+/* Start gnuplot with @script as stdin, @picture as stdout, @data as DATA_FD. */
+static int start(int script, int data, int picture, pid_t *ret_pid)
+{
+	/* -d: no settings from files. A time zone or locale of ours would not be the reader's. */
+	char *const arguments[] = { "gnuplot", "-d", "-", NULL };
+	char *const environment[] = { "PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C.UTF-8",
+				      "TZ=UTC", "HOME=/nonexistent", "XDG_CACHE_HOME=/nonexistent",
+				      NULL };
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attributes;
+	sigset_t none, ignored;
+	int err;
+
+	sigemptyset(&none);
+	/* The server ignores these two; a child would inherit that. */
+	sigemptyset(&ignored);
+	sigaddset(&ignored, SIGPIPE);
+	sigaddset(&ignored, SIGXFSZ);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+					      POSIX_SPAWN_SETPGROUP);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setsigdefault(&attributes, &ignored);
+	posix_spawn_file_actions_init(&files);
+	/* The data last: its number may be that of one of the others. */
+	posix_spawn_file_actions_adddup2(&files, script, STDIN_FILENO);
+	posix_spawn_file_actions_adddup2(&files, picture, STDOUT_FILENO);
+	posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_adddup2(&files, data, DATA_FD);
+	err = -posix_spawnp(ret_pid, arguments[0], &files, &attributes, arguments, environment);
+	posix_spawn_file_actions_destroy(&files);
+	posix_spawnattr_destroy(&attributes);
+	return err;
+}
+
+/* Wait for it, but not for ever. 0 if it was content. */
+static int finish(pid_t pid)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
+	int status, got = -1;
+	bool late;
+
+	if (pidfd >= 0) {
+		got = poll(&ended, 1, LIMITS_PLOT_S * 1000);
+		close(pidfd);
+	}
+	late = got != 1;
+	if (late)
+		kill(-pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (late)
+		return -ETIMEDOUT;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
+}
+
+static int read_picture(int fd, char **ret, size_t *ret_len)
+{
+	struct stat st;
+	char *picture;
+	ssize_t got;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (st.st_size < 1 || st.st_size > LIMITS_PLOT_BYTES)
+		return -EIO;
+	picture = malloc((size_t)st.st_size);
+	if (!picture)
+		return -ENOMEM;
+	got = pread(fd, picture, (size_t)st.st_size, 0);
+	if (got != st.st_size) {
+		free(picture);
+		return -EIO;
+	}
+	*ret = picture;
+	*ret_len = (size_t)got;
+	return 0;
+}
+
+int plot_run(const struct plot_job *job, char **ret, size_t *ret_len)
+{
+	int script = -1, data = -1, picture = -1, err;
+	pid_t pid;
+
+	/* Files in memory: nothing to clean up, also on a read-only file system. */
+	err = memory_file("script", job->script, job->script_len, &script);
+	if (!err)
+		err = memory_file("data", job->data, job->data_len, &data);
+	if (!err)
+		err = memory_file("picture", NULL, 0, &picture);
+	if (!err)
+		err = start(script, data, picture, &pid);
+	if (!err) {
+		err = finish(pid);
+		if (!err)
+			err = read_picture(picture, ret, ret_len);
+	}
+	if (script >= 0)
+		close(script);
+	if (data >= 0)
+		close(data);
+	if (picture >= 0)
+		close(picture);
+	return err;
+}

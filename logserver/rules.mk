@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0
+# The log server, its unit tests, its suite over HTTP and its fuzzers.
+
+# pkg-config only runs when something of this is linked or compiled.
+LOGSERVER_CFLAGS = $(shell pkg-config --cflags libmicrohttpd libcjson)
+LOGSERVER_LIBS = $(shell pkg-config --libs libmicrohttpd libcjson) -pthread -lm
+
+LOGSERVER_SOURCES := $(addprefix logserver/,main.c http.c route.c record.c timestamp.c utf8.c \
+	store.c idset.c lines.c query.c series.c plot.c graphs.c page.c metrics.c probe.c)
+LOGSERVER_OBJECTS := $(LOGSERVER_SOURCES:%.c=$(O)/%.o)
+
+ALL += $(O)/logserver/logserver
+
+$(O)/logserver/%.o: ROOM_CFLAGS = $(LOGSERVER_CFLAGS) -pthread
+
+$(O)/logserver/logserver: $(LOGSERVER_OBJECTS)
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LOGSERVER_LIBS)
+
+# Unit tests of the pure parts.
+$(O)/tests/unit/test_logserver_timestamp: $(O)/logserver/timestamp.o
+$(O)/tests/unit/test_logserver_record: $(addprefix $(O)/logserver/,record.o timestamp.o utf8.o)
+$(O)/tests/unit/test_logserver_route: $(addprefix $(O)/logserver/,route.o timestamp.o utf8.o)
+$(O)/tests/unit/test_logserver_series: $(addprefix $(O)/logserver/,series.o plot.o page.o record.o \
+	timestamp.o utf8.o)
+$(O)/tests/unit/test_logserver_idset: $(O)/logserver/idset.o
+LOGSERVER_TESTS := timestamp record route series idset
+LOGSERVER_TESTS := $(LOGSERVER_TESTS:%=$(O)/tests/unit/test_logserver_%)
+$(LOGSERVER_TESTS): UNIT_LIBS = $(LOGSERVER_LIBS)
+SUITES += $(LOGSERVER_TESTS)
+
+$(O)/tests/fuzz/fuzz_logserver_record: $(addprefix logserver/,record.c timestamp.c utf8.c)
+$(O)/tests/fuzz/fuzz_logserver_route: $(addprefix logserver/,route.c timestamp.c utf8.c)
+LOGSERVER_FUZZERS := $(addprefix $(O)/tests/fuzz/fuzz_logserver_,record route)
+$(LOGSERVER_FUZZERS): FUZZ_LIBS = $(shell pkg-config --libs libcjson) -lm
+FUZZERS += $(LOGSERVER_FUZZERS)
+
+SUITES += tests/logserver/check_http.py
+
+# The same suite with the sanitizers watching: AddressSanitizer and
+# UndefinedBehaviorSanitizer, then ThreadSanitizer.
+$(O)/logserver/logserver-asan: LOGSERVER_SANITIZERS = $(SAN_CFLAGS)
+$(O)/logserver/logserver-tsan: LOGSERVER_SANITIZERS = -std=gnu11 -g -O1 -D_GNU_SOURCE -I. \
+	-fsanitize=thread
+LOGSERVER_SANITIZED := $(O)/logserver/logserver-asan $(O)/logserver/logserver-tsan
+$(LOGSERVER_SANITIZED): $(LOGSERVER_SOURCES) $(wildcard logserver/*.h)
+	$(call msg,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(LOGSERVER_SANITIZERS) $(LOGSERVER_CFLAGS) -o $@ $(LOGSERVER_SOURCES) \
+		$(LOGSERVER_LIBS)
+
+#: make check-logserver-sanitized   the log server's suite under ASan, UBSan and TSan
+.PHONY: check-logserver-sanitized
+check-logserver-sanitized: $(LOGSERVER_SANITIZED)
+	$(Q)for program in $(abspath $^); do \
+		LOGSERVER_SANITIZED=1 LOGSERVER=$$program TSAN_OPTIONS=halt_on_error=1 \
+			tests/logserver/check_http.py || exit 1; \
+	done

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the graphs and the page show, kept up to date record by record in
+ * bounded memory, so that drawing never reads the files. Pure.
+ */
+#ifndef LOGSERVER_SERIES_H
+#define LOGSERVER_SERIES_H
+
+#include <stdint.h>
+
+#include "limits.h"
+#include "record.h"
+
+/* The samples of one stretch of time: sums and how many. */
+struct series_bin {
+	int64_t index;  /* time_ms / the series' width_ms */
+	uint32_t count, available_count;
+	double total_kib, free_kib, used_kib, available_kib;
+};
+
+/*
+ * One host's memory over time. Only stretches with samples have a bin; when
+ * all are taken, the width doubles and neighbours join. The order in which the
+ * samples come does not matter.
+ */
+struct series_memory {
+	char host[LIMITS_HOST_BYTES + 1];
+	int64_t width_ms;
+	size_t bin_count;
+	struct series_bin bins[LIMITS_SERIES_BINS];
+	uint64_t samples;
+	int64_t last_ms;
+	double least_used_kib, most_used_kib, last_used_kib, last_total_kib;
+};
+
+struct series_kill {
+	int64_t time_ms;
+	struct record_kill kill;
+};
+
+struct series_image {
+	char image[RECORD_SHORT_BYTES + 1];
+	uint64_t count;
+};
+
+struct series {
+	struct series_memory *hosts[LIMITS_SERIES_HOSTS];
+	size_t host_count;
+	uint64_t not_followed;  /* samples of hosts beyond those */
+
+	uint64_t kills, by_class[RECORD_CLASSES];
+	struct series_kill recent[LIMITS_SERIES_KILLS];  /* a ring */
+	struct series_image images[LIMITS_SERIES_IMAGES];
+	size_t image_count;
+	uint64_t other_images;
+	int64_t last_kill_ms;
+};
+
+/* Count one record in. 0, or -ENOMEM where a new host's series can't be made. */
+int series_add(struct series *series, const struct record *record);
+void series_free(struct series *series);
+
+/* The host with the newest sample, NULL where there is none. */
+const struct series_memory *series_newest_host(const struct series *series);
+
+/* How many kills of @series are at hand, and copy them, oldest first by time. */
+size_t series_recent_count(const struct series *series);
+void series_recent(const struct series *series, struct series_kill *ret);
+
+/* The middle of a bin's stretch of time, in ms. */
+int64_t series_bin_time(const struct series_memory *memory, const struct series_bin *bin);
+
+#endif
