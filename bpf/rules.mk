@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0
+# One object for all kernels (CO-RE), and its skeleton for userspace/io/witness.c.
+
+# Debian has it in /usr/sbin, which a plain user's PATH lacks.
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+# v3: kernels have it since 5.1; 32-bit compares save instructions at every switch.
+BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror -I.
+BPF_OBJ := $(O)/bpf/witness.bpf.o
+BPF_SKEL := $(O)/bpf/witness.skel.h
+
+ALL += $(BPF_SKEL)
+
+$(BPF_OBJ): bpf/witness.bpf.c
+	$(call msg,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BPF_SKEL): $(BPF_OBJ)
+	$(call msg,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name witness_bpf > $@
+
+$(O)/userspace/io/witness.o: $(BPF_SKEL)
+$(O)/userspace/io/witness.o: ROOM_CFLAGS += -I$(O)
+
+# Static: the very binary that ran here also runs in a bare guest.
+WITNESS_PROGRAMS := $(O)/tests/witness/test_witness $(O)/tests/witness/bench_witness
+$(WITNESS_PROGRAMS): %: %.o $(O)/tests/witness/bed.o $(O)/userspace/io/witness.o
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -static -o $@ $^ -lbpf -lelf -lz -lpthread
+
+# Root and the lab: see the script.
+$(O)/tests/witness/suite: tests/witness/suite $(O)/tests/witness/test_witness
+	$(call msg,COPY,$@)
+	$(Q)printf '#!/bin/sh\nexec $(CURDIR)/tests/witness/suite $(abspath $(O))/tests/witness/test_witness\n' > $@
+	$(Q)chmod +x $@
+
+SUITES += $(O)/tests/witness/suite
+BENCHES += $(O)/tests/witness/bench_witness
