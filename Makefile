@@ -15,7 +15,10 @@ else
   MAKEFLAGS += --no-print-directory
 endif
 
-CC ?= gcc
+# make has a CC of its own, which ?= would keep.
+ifeq ($(origin CC),default)
+  CC := gcc
+endif
 CLANG ?= clang
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Werror
 CFLAGS ?= -O2 -g
@@ -31,7 +34,7 @@ BENCHES :=   # programs run by `make bench`
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.SECONDARY:
+.PRECIOUS: $(O)/%.o
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 

@@ -184,16 +184,17 @@ runtime_entry() {
 # build_image TAG DOCKERFILE CONTEXT ARCHIVE: a docker-archive for `docker load`, less
 # the layers that the guests hold: Docker looks a layer up by its chain of digests
 # before it opens its file.
-build_image() {
+build_image() { # TAG DOCKERFILE CONTEXT ARCHIVE [BUILDAH ARGS...]
 	local tag=$1 dockerfile=$2 context=$3 archive=$4 out
+	shift 4
 	runtime_entry
 	out=$(mktemp -d "$cache/archive.XXXXXX")
 	(
 		exec {lock}>"$cache/images.lock"
 		flock "$lock"
 		base_image
-		build_steps "$tag" "$dockerfile" "$context"
-		images push -q "localhost/$tag" "docker-archive:$out/whole.tar:$tag" >/dev/null
+		build_steps "$tag" "$dockerfile" "$context" "$@"
+		images push -q "localhost/$tag" "docker-archive:$out/whole.tar:$tag:latest" >/dev/null
 	)
 	mkdir "$out/x"
 	tar -tf "$out/whole.tar" | grep -vxFf "$entry/layers" >"$out/members"

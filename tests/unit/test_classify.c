@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "tests/unit/host.h"
+
+static void thresholds(void **state)
+{
+	static const struct {
+		uint32_t cpu_centi;
+		uint64_t memory_bytes;
+		enum class class;
+	} cases[] = {
+		{ 0, 0, CLASS_LOW },
+		{ 999, (100ULL << 20) - 1, CLASS_LOW },
+		{ 1000, 0, CLASS_HIGH },
+		{ 0, 100ULL << 20, CLASS_HIGH },
+		{ 20000, 1ULL << 40, CLASS_HIGH },
+	};
+	struct host h;
+	size_t i;
+
+	(void)state;
+	host_init(&h);
+	for (i = 0; i < COUNT(cases); i++)
+		host_add(&h, "c", cases[i].cpu_centi, 0)->cgroup.memory_bytes = cases[i].memory_bytes;
+	assert_int_equal(classify(&h.model, &host_lines, h.classes), 0);
+	for (i = 0; i < COUNT(cases); i++)
+		assert_int_equal(h.classes[i], cases[i].class);
+}
+
+static void not_judged(void **state)
+{
+	static const enum classifier both[] = { CLASSIFIER_THRESHOLD, CLASSIFIER_RANK };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(both); i++) {
+		struct classify_policy policy = host_lines;
+		struct host h;
+
+		policy.classifier = both[i];
+		host_init(&h);
+		host_add(&h, "a", 9000, 900)->has_window = false;
+		host_add(&h, "b", 9000, 900)->cgroup.has_memory = false;
+		assert_int_equal(classify(&h.model, &policy, h.classes), 0);
+		assert_int_equal(h.classes[0], CLASS_UNKNOWN);
+		assert_int_equal(h.classes[1], CLASS_UNKNOWN);
+	}
+}
+
+/* The reference's rule, stated another way: heavier than half of the others, or more. */
+static void rank(void **state)
+{
+	struct classify_policy policy = { .classifier = CLASSIFIER_RANK };
+	struct host h;
+	size_t i, j;
+
+	(void)state;
+	host_init(&h);
+	for (i = 0; i < 9; i++)
+		host_add(&h, (char[]){ (char)('a' + i), 0 }, (uint32_t)(i * 7 % 4) * 100, i * 5 % 3);
+	assert_int_equal(classify(&h.model, &policy, h.classes), 0);
+	for (i = 0; i < 9; i++) {
+		const struct model_container *c = &h.containers[i];
+		size_t lighter = 0;
+
+		for (j = 0; j < 9; j++) {
+			const struct model_container *o = &h.containers[j];
+
+			lighter += o->cpu_centi < c->cpu_centi ||
+				   (o->cpu_centi == c->cpu_centi &&
+				    (o->cgroup.memory_bytes < c->cgroup.memory_bytes ||
+				     (o->cgroup.memory_bytes == c->cgroup.memory_bytes && j > i)));
+		}
+		assert_int_equal(h.classes[i], lighter >= 5 ? CLASS_HIGH : CLASS_LOW);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(thresholds),
+		cmocka_unit_test(not_judged),
+		cmocka_unit_test(rank),
+	};
+
+	return RUN(tests);
+}

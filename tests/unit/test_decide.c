@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "tests/unit/host.h"
+
+static void quotas(void **state)
+{
+	static const char *const stay[] = { "h4", "h3", "l1", "l2", "l3" };
+	static const char *const go[] = { "h1", "h2", "l4", "l5" };
+	struct host h;
+	size_t i;
+
+	(void)state;
+	host_init(&h);
+	host_add(&h, "h1", 1100, 1);
+	host_add(&h, "l5", 900, 1);
+	host_add(&h, "h2", 0, 200);	/* by memory alone; the order is by CPU first */
+	host_add(&h, "l4", 500, 1);
+	host_add(&h, "h3", 3000, 1);
+	host_add(&h, "l2", 100, 1);
+	host_add(&h, "h4", 9000, 1);
+	host_add(&h, "l3", 100, 2);
+	host_add(&h, "l1", 0, 50);
+	host_decide(&h, &host_quotas);
+	assert_int_equal(h.plan->kills, COUNT(go));
+	for (i = 0; i < COUNT(stay); i++)
+		assert_int_equal(host_decision(&h, stay[i])->rule, RULE_KEPT);
+	for (i = 0; i < COUNT(go); i++)
+		assert_int_equal(host_decision(&h, go[i])->rule, RULE_SURPLUS);
+	assert_int_equal(h.plan->sequence, 7);
+	assert_string_equal(h.plan->instance, "instance");
+	plan_free(h.plan);
+}
+
+/* Whatever speaks for keeping one does so before any quota, and fills none. */
+static void kept(void **state)
+{
+	static const struct decide_policy none = { 0, 0 };
+	struct host h;
+
+	(void)state;
+	host_init(&h);
+	host_add(&h, "self", 9000, 900)->self = true;
+	host_add(&h, "server", 9000, 900)->runtime.log_server = true;
+	host_add(&h, "protected", 9000, 900)->runtime.is_protected = true;
+	host_add(&h, "stranger", 9000, 900)->runtime.known = false;
+	host_add(&h, "paused", 9000, 900)->runtime.running = false;
+	host_add(&h, "new", 9000, 900)->has_window = false;
+	host_add(&h, "unreadable", 9000, 900)->cgroup.has_memory = false;
+	host_add(&h, "disputed", 9000, 900);
+	h.books[7].verdict = RECONCILE_DISPUTED;
+	host_add(&h, "agreed", 9000, 900);
+	h.books[8].verdict = RECONCILE_AGREED;
+	host_add(&h, "unwitnessed", 0, 0);
+	host_decide(&h, &none);
+	assert_int_equal(host_decision(&h, "self")->rule, RULE_SELF);
+	assert_int_equal(host_decision(&h, "server")->rule, RULE_LOG_SERVER);
+	assert_int_equal(host_decision(&h, "protected")->rule, RULE_PROTECTED);
+	assert_int_equal(host_decision(&h, "stranger")->rule, RULE_UNKNOWN);
+	assert_int_equal(host_decision(&h, "paused")->rule, RULE_NOT_RUNNING);
+	assert_int_equal(host_decision(&h, "new")->rule, RULE_NEW);
+	assert_int_equal(host_decision(&h, "unreadable")->rule, RULE_UNREADABLE);
+	assert_int_equal(host_decision(&h, "disputed")->rule, RULE_DISPUTED);
+	assert_int_equal(host_decision(&h, "agreed")->rule, RULE_SURPLUS);
+	assert_int_equal(host_decision(&h, "unwitnessed")->rule, RULE_SURPLUS);
+	assert_int_equal(h.plan->kills, 2);
+	plan_free(h.plan);
+}
+
+/* As heavy as each other: the older stays, then the lesser id. */
+static void ties(void **state)
+{
+	static const struct decide_policy one = { 1, 1 };
+	struct host h;
+
+	(void)state;
+	host_init(&h);
+	host_add(&h, "h-young", 5000, 1)->start_us = 90;
+	host_add(&h, "h-old", 5000, 1)->start_us = 80;
+	host_add(&h, "l-b", 0, 1)->start_us = 50;
+	host_add(&h, "l-a", 0, 1)->start_us = 50;
+	host_add(&h, "l-young", 0, 1)->start_us = 60;
+	host_decide(&h, &one);
+	assert_int_equal(host_decision(&h, "h-old")->rule, RULE_KEPT);
+	assert_int_equal(host_decision(&h, "h-young")->rule, RULE_SURPLUS);
+	assert_int_equal(host_decision(&h, "l-a")->rule, RULE_KEPT);
+	assert_int_equal(host_decision(&h, "l-b")->rule, RULE_SURPLUS);
+	assert_int_equal(host_decision(&h, "l-young")->rule, RULE_SURPLUS);
+	plan_free(h.plan);
+}
+
+static void nobody(void **state)
+{
+	struct host h;
+
+	(void)state;
+	host_init(&h);
+	host_decide(&h, &host_quotas);
+	assert_int_equal(h.plan->count, 0);
+	assert_int_equal(h.plan->kills, 0);
+	plan_free(h.plan);
+	plan_free(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(quotas),
+		cmocka_unit_test(kept),
+		cmocka_unit_test(ties),
+		cmocka_unit_test(nobody),
+	};
+
+	return RUN(tests);
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "userspace/core/decide.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *rule_text(enum rule rule)
+{
+	switch (rule) {
+	case RULE_SELF:
+		return "the monitor runs in it";
+	case RULE_LOG_SERVER:
+		return "the log server";
+	case RULE_PROTECTED:
+		return "label sysinfo.protect=true";
+	case RULE_UNKNOWN:
+		return "not known to the runtime";
+	case RULE_NOT_RUNNING:
+		return "paused, restarting or being removed";
+	case RULE_NEW:
+		return "new: not seen for a whole window";
+	case RULE_UNREADABLE:
+		return "memory.current is not readable";
+	case RULE_DISPUTED:
+		return "disputed: the sources disagree";
+	case RULE_KEPT:
+		return "within the quota";
+	case RULE_SURPLUS:
+		return "surplus";
+	}
+	return "";
+}
+
+/* The rule that speaks for keeping it, whatever its class; else RULE_KEPT. */
+static enum rule keeping_rule(const struct model_container *c, const struct reconcile_books *books)
+{
+	if (c->self)
+		return RULE_SELF;
+	if (c->runtime.log_server)
+		return RULE_LOG_SERVER;
+	if (c->runtime.is_protected)
+		return RULE_PROTECTED;
+	if (!c->runtime.known)
+		return RULE_UNKNOWN;
+	if (!c->runtime.running)
+		return RULE_NOT_RUNNING;
+	if (!c->has_window)
+		return RULE_NEW;
+	if (!c->cgroup.has_memory)
+		return RULE_UNREADABLE;
+	if (books->verdict == RECONCILE_DISPUTED)
+		return RULE_DISPUTED;
+	return RULE_KEPT;
+}
+
+/* By class, high first; then by weight: of the high the heaviest, of the low the lightest first. */
+static int by_class_and_rank(const void *a, const void *b)
+{
+	const struct decision *p = a, *q = b;
+
+	if (p->class != q->class)
+		return p->class > q->class ? -1 : 1;
+	if (p->class == CLASS_HIGH)
+		return classify_heavier(&p->container, &q->container);
+	/* As heavy: the older stays first in either class. */
+	if (p->container->cpu_centi == q->container->cpu_centi &&
+	    p->container->cgroup.memory_bytes == q->container->cgroup.memory_bytes)
+		return classify_heavier(&p->container, &q->container);
+	return classify_heavier(&q->container, &p->container);
+}
+
+int decide(const struct model *m, const enum class *classes, const struct reconcile_books *books,
+	   const struct decide_policy *policy, struct plan **ret)
+{
+	uint32_t ranked[CLASS_HIGH + 1] = { 0 };
+	struct plan *plan;
+	size_t i;
+
+	plan = calloc(1, sizeof(*plan));
+	if (!plan)
+		return -ENOMEM;
+	plan->decisions = calloc(m->container_count + 1, sizeof(*plan->decisions));
+	if (!plan->decisions) {
+		free(plan);
+		return -ENOMEM;
+	}
+	snprintf(plan->instance, sizeof(plan->instance), "%s", m->instance);
+	plan->sequence = m->sequence;
+	plan->count = m->container_count;
+	for (i = 0; i < m->container_count; i++)
+		plan->decisions[i] = (struct decision){
+			.container = &m->containers[i],
+			.books = &books[i],
+			.class = classes[i],
+		};
+	qsort(plan->decisions, plan->count, sizeof(*plan->decisions), by_class_and_rank);
+
+	for (i = 0; i < plan->count; i++) {
+		struct decision *d = &plan->decisions[i];
+		uint32_t quota = d->class == CLASS_HIGH ? policy->keep_high : policy->keep_low;
+
+		d->rule = keeping_rule(d->container, d->books);
+		if (d->rule != RULE_KEPT)
+			continue;
+		d->rank = ++ranked[d->class];
+		if (d->rank > quota) {
+			d->rule = RULE_SURPLUS;
+			plan->kills++;
+		}
+	}
+	*ret = plan;
+	return 0;
+}
+
+void plan_free(struct plan *p)
+{
+	if (!p)
+		return;
+	free(p->decisions);
+	free(p);
+}

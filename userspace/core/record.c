@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "userspace/core/record.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+void record_time(int64_t unix_ms, char *buf)
+{
+	time_t s = (time_t)(unix_ms / 1000);
+	struct tm tm;
+	size_t n;
+
+	gmtime_r(&s, &tm);
+	n = strftime(buf, RECORD_TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(buf + n, RECORD_TIME_SIZE - n, ".%03dZ", (int)(unix_ms % 1000));
+}
+
+void record_reason(const struct decision *d, char *buf, size_t size)
+{
+	const struct model_container *c = d->container;
+
+	snprintf(buf, size, "%s %s: rank %u, cpu %u.%02u %%, memory %.1f MiB", rule_text(d->rule),
+		 class_name(d->class), d->rank, c->cpu_centi / 100, c->cpu_centi % 100,
+		 (double)c->cgroup.memory_bytes / (1 << 20));
+}
+
+/* The fields that every record of ours has. */
+static int add_origin(cJSON *o, const struct record_origin *from, const char *what, int64_t unix_ms)
+{
+	char id[160], when[RECORD_TIME_SIZE];
+
+	snprintf(id, sizeof(id), "%s-%llu-%s", from->instance, (unsigned long long)from->sequence,
+		 what);
+	record_time(unix_ms, when);
+	return cJSON_AddStringToObject(o, "timestamp", when) &&
+	       cJSON_AddStringToObject(o, "event_id", id) &&
+	       cJSON_AddStringToObject(o, "host", from->host) &&
+	       cJSON_AddStringToObject(o, "boot_id", from->boot_id) ? 0 : -ENOMEM;
+}
+
+/* Two decimals are what the figures are good for. */
+static double centi(double value)
+{
+	return (double)(int64_t)(value * 100 + 0.5) / 100;
+}
+
+cJSON *record_intent(const struct record_origin *from, const struct decision *d, int64_t unix_ms)
+{
+	const struct model_container *c = d->container;
+	cJSON *o = cJSON_CreateObject();
+	char reason[256], what[13];
+
+	/* 12 digits of an id are enough among one snapshot's, as Docker itself holds. */
+	snprintf(what, sizeof(what), "%.12s", c->id);
+	record_reason(d, reason, sizeof(reason));
+	if (o && cJSON_AddNumberToObject(o, "pid", c->pid) &&
+	    cJSON_AddStringToObject(o, "container_id", c->id) &&
+	    cJSON_AddStringToObject(o, "name", c->name) &&
+	    cJSON_AddNumberToObject(o, "vsz", (double)c->vsz_kib) &&
+	    cJSON_AddNumberToObject(o, "rss", (double)c->rss_kib) &&
+	    cJSON_AddNumberToObject(o, "memory_usage", centi(c->memory_percent)) &&
+	    cJSON_AddNumberToObject(o, "cpu_usage", c->cpu_centi / 100.0) &&
+	    cJSON_AddStringToObject(o, "action", "intent") &&
+	    !add_origin(o, from, what, unix_ms) &&
+	    cJSON_AddStringToObject(o, "container_name", c->runtime.name) &&
+	    cJSON_AddStringToObject(o, "image", c->runtime.image) &&
+	    cJSON_AddStringToObject(o, "class", class_name(d->class)) &&
+	    cJSON_AddStringToObject(o, "reason", reason) &&
+	    cJSON_AddNumberToObject(o, "memory_current", (double)c->cgroup.memory_bytes) &&
+	    cJSON_AddNumberToObject(o, "sequence", (double)from->sequence) &&
+	    cJSON_AddStringToObject(o, "cgroup", c->path) &&
+	    cJSON_AddNumberToObject(o, "cgroup_id", (double)c->cgroup.inode) &&
+	    cJSON_AddStringToObject(o, "witness", reconcile_verdict_name(d->books->verdict)))
+		return o;
+	cJSON_Delete(o);
+	return NULL;
+}
+
+int record_complete(cJSON *intent, const struct record_death *death, int64_t unix_ms)
+{
+	char when[RECORD_TIME_SIZE];
+
+	record_time(unix_ms, when);
+	cJSON_DeleteItemFromObjectCaseSensitive(intent, "action");
+	cJSON_DeleteItemFromObjectCaseSensitive(intent, "timestamp");
+	return cJSON_AddStringToObject(intent, "action", "killed") &&
+	       cJSON_AddStringToObject(intent, "timestamp", when) &&
+	       cJSON_AddBoolToObject(intent, "verified", death->verified) &&
+	       cJSON_AddNumberToObject(intent, "signal", SIGKILL) &&
+	       cJSON_AddNumberToObject(intent, "kill_latency_ms", centi(death->latency_ms)) ?
+		       0 : -ENOMEM;
+}
+
+cJSON *record_memory(const struct record_origin *from, const struct model *m, int64_t unix_ms)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	if (o && cJSON_AddNumberToObject(o, "total_ram", (double)m->total_ram_kib) &&
+	    cJSON_AddNumberToObject(o, "free_ram", (double)m->free_ram_kib) &&
+	    cJSON_AddNumberToObject(o, "used_ram", (double)m->used_ram_kib) &&
+	    cJSON_AddNumberToObject(o, "available_ram", (double)m->available_ram_kib) &&
+	    !add_origin(o, from, "memory", unix_ms))
+		return o;
+	cJSON_Delete(o);
+	return NULL;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the log server is told, as JSON.  Pure: the time comes in. */
+#ifndef CORE_RECORD_H
+#define CORE_RECORD_H
+
+#include <cjson/cJSON.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "userspace/core/decide.h"
+
+/* "2026-11-23T06:40:01.123Z" */
+#define RECORD_TIME_SIZE 32
+
+/* Who speaks. */
+struct record_origin {
+	const char *host;
+	const char *boot_id;
+	const char *instance;	/* of the module */
+	uint64_t sequence;	/* of the snapshot that it rests on */
+};
+
+/* How a kill ended. */
+struct record_death {
+	bool verified;		/* its cgroup was seen empty, and the runtime has let it go */
+	double latency_ms;	/* from the act until then */
+};
+
+/* UTC, RFC 3339 with milliseconds, into @buf of RECORD_TIME_SIZE. */
+void record_time(int64_t unix_ms, char *buf);
+
+/**
+ * record_intent() - a kill that is about to be done
+ * @from: who speaks
+ * @d: the decision
+ * @unix_ms: now
+ *
+ * The event_id is made of the snapshot and the container, so that the same kill always
+ * has the same one, however often it is told.
+ *
+ * Return: a new object, which the caller owns, or NULL: no memory.
+ */
+cJSON *record_intent(const struct record_origin *from, const struct decision *d, int64_t unix_ms);
+
+/* An intent becomes the record of a kill.  Return: 0 or -ENOMEM. */
+int record_complete(cJSON *intent, const struct record_death *death, int64_t unix_ms);
+
+/* The machine's memory; like record_intent(). */
+cJSON *record_memory(const struct record_origin *from, const struct model *m, int64_t unix_ms);
+
+/* The sentence that the record gives as its reason. */
+void record_reason(const struct decision *d, char *buf, size_t size);
+
+#endif

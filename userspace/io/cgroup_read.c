@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "userspace/io/cgroup_read.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "userspace/io/file.h"
+
+/* cpu.stat and cgroup.events have a dozen lines. */
+#define CONTROL_FILE_MAX (16 * 1024)
+
+int cgroup_root_open(const char *root, int *ret_fd)
+{
+	struct statfs fs;
+	int fd, err;
+
+	fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstatfs(fd, &fs))
+		err = -errno;
+	else if (fs.f_type != CGROUP2_SUPER_MAGIC)
+		err = -EMEDIUMTYPE;
+	else {
+		*ret_fd = fd;
+		return 0;
+	}
+	close(fd);
+	return err;
+}
+
+int cgroup_open(int root, const char *path, int *ret_fd, uint64_t *ret_inode)
+{
+	struct stat st;
+	int fd, err;
+
+	fd = openat(root, path + strspn(path, "/"), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st)) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	*ret_fd = fd;
+	*ret_inode = st.st_ino;
+	return 0;
+}
+
+/* A file of one number. */
+static int read_number(int dir, const char *name, uint64_t *ret)
+{
+	char *text, *end;
+	size_t len;
+	uint64_t value;
+	int err;
+
+	err = file_read_all(dir, name, CONTROL_FILE_MAX, &text, &len);
+	if (err)
+		return err;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (errno || end == text || *end != '\n')
+		err = -EBADMSG;
+	else
+		*ret = value;
+	free(text);
+	return err;
+}
+
+/* A file of lines "key number". */
+static int read_key(int dir, const char *name, const char *key, uint64_t *ret)
+{
+	size_t len, key_len = strlen(key);
+	char *text, *line, *rest;
+	int err;
+
+	err = file_read_all(dir, name, CONTROL_FILE_MAX, &text, &len);
+	if (err)
+		return err;
+	err = -EBADMSG;
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		if (strncmp(line, key, key_len) || line[key_len] != ' ')
+			continue;
+		*ret = strtoull(line + key_len + 1, NULL, 10);
+		err = 0;
+		break;
+	}
+	free(text);
+	return err;
+}
+
+void cgroup_read(int root, const char *path, struct model_cgroup *ret)
+{
+	int fd;
+
+	memset(ret, 0, sizeof(*ret));
+	if (cgroup_open(root, path, &fd, &ret->inode))
+		return;
+	ret->known = true;
+	ret->has_memory = !read_number(fd, "memory.current", &ret->memory_bytes);
+	ret->has_cpu = !read_key(fd, "cpu.stat", "usage_usec", &ret->cpu_us);
+	close(fd);
+}
+
+int cgroup_populated(int fd)
+{
+	uint64_t value;
+	int err = read_key(fd, "cgroup.events", "populated", &value);
+
+	/* Below a removed group there are no names any more. */
+	if (err == -ENOENT || err == -ENODEV)
+		return -ENODEV;
+	return err ? err : !!value;
+}

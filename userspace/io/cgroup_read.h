@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef IO_CGROUP_READ_H
+#define IO_CGROUP_READ_H
+
+#include "userspace/core/model.h"
+
+/**
+ * cgroup_root_open() - open the root of the cgroup v2 hierarchy
+ * @root: where it is mounted
+ * @ret_fd: descriptor of the folder; the caller closes it
+ *
+ * Return: 0; -EMEDIUMTYPE: something else is mounted there (cgroup v1); negative errno.
+ */
+int cgroup_root_open(const char *root, int *ret_fd);
+
+/**
+ * cgroup_open() - open a container's own group
+ * @root: of the hierarchy
+ * @path: of the group from there, with a leading slash
+ * @ret_fd: descriptor of the folder, which stays this group's whatever is made under its
+ *	name later; the caller closes it
+ * @ret_inode: its inode, which is the cgroup's id
+ *
+ * Return: 0; -ENOENT: there is none; negative errno.
+ */
+int cgroup_open(int root, const char *path, int *ret_fd, uint64_t *ret_inode);
+
+/**
+ * cgroup_read() - read a container's accounts
+ * @root: of the hierarchy
+ * @path: of the group
+ * @ret: what could be read, and what couldn't, is said in it
+ */
+void cgroup_read(int root, const char *path, struct model_cgroup *ret);
+
+/**
+ * cgroup_populated() - are there processes in a group, or below it?
+ * @fd: from cgroup_open()
+ *
+ * Return: 1 or 0; -ENODEV: the group was removed; negative errno.
+ */
+int cgroup_populated(int fd);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The container runtime, by the Docker Engine API over its socket (Podman has it too). */
+#ifndef IO_RUNTIME_H
+#define IO_RUNTIME_H
+
+#include "userspace/core/model.h"
+
+#define RUNTIME_REASON_SIZE 512
+
+/* Labels that rule the monitor; set by whoever makes a container, not from inside. */
+#define RUNTIME_LABEL_PROTECT "sysinfo.protect"
+#define RUNTIME_LABEL_ROLE "sysinfo.role"
+
+/**
+ * runtime_socket() - the socket to use
+ * @wanted: the user's choice, or NULL: Docker's, else Podman's (root's, then the user's)
+ *
+ * Return: a path, static or @wanted; NULL: there is none.
+ */
+const char *runtime_socket(const char *wanted);
+
+/**
+ * runtime_list() - fill in what the runtime says of the model's containers
+ * @socket: of the runtime
+ * @m: the model
+ * @reason: on failure, one line for the user (RUNTIME_REASON_SIZE)
+ *
+ * Return: 0 or negative errno, and then no container is known.
+ */
+int runtime_list(const char *socket, struct model *m, char *reason);
+
+/**
+ * runtime_parse_list() - the pure part of it: an answer to GET /containers/json
+ * @text: ends in NUL
+ *
+ * Return: 0 or -EBADMSG.
+ */
+int runtime_parse_list(const char *text, size_t len, struct model *m);
+
+enum runtime_removal {
+	RUNTIME_REMOVED,	/* by this request */
+	RUNTIME_GONE,		/* was not there any more, or was on its way out and went */
+	RUNTIME_FAILED,
+};
+
+/* One container to be removed, and how that went. */
+struct runtime_remove {
+	const char *id;
+	enum runtime_removal result;
+	char reason[RUNTIME_REASON_SIZE];	/* of a failure */
+};
+
+/**
+ * runtime_remove() - kill and remove containers, all at once
+ * @socket: of the runtime
+ * @list: the containers
+ * @count: their number
+ * @timeout_ms: for each
+ *
+ * One that the runtime is removing already (it was started to be removed at its end) is
+ * waited for.
+ *
+ * Return: 0, each one says how it went; or negative errno: nothing was done.
+ */
+int runtime_remove(const char *socket, struct runtime_remove *list, size_t count, long timeout_ms);
+
+#endif

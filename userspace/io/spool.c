@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "userspace/io/spool.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "userspace/io/file.h"
+
+#define INTENT "intent.json"
+#define BATCH_NAME_SIZE 64
+/* Far more than one cycle can make; what is larger is not ours. */
+#define BATCH_MAX (64u << 20)
+
+struct spool {
+	int dir;
+	int lock;
+	char lock_path[PATH_MAX];
+	pthread_mutex_t mutex;	/* next: batches are put by one thread and sent by another */
+	uint64_t next;
+};
+
+static const char *const kind_names[] = {
+	[SPOOL_KILLS] = "logs",
+	[SPOOL_MEMORY] = "logsmemory",
+};
+
+static void batch_name(char *buf, uint64_t number, enum spool_kind kind)
+{
+	snprintf(buf, BATCH_NAME_SIZE, "%020llu-%s.json", (unsigned long long)number,
+		 kind_names[kind]);
+}
+
+static bool parse_name(const char *name, struct spool_batch *ret)
+{
+	char again[BATCH_NAME_SIZE];
+	size_t kind;
+
+	ret->number = strtoull(name, NULL, 10);
+	for (kind = 0; kind < sizeof(kind_names) / sizeof(kind_names[0]); kind++) {
+		ret->kind = (enum spool_kind)kind;
+		batch_name(again, ret->number, ret->kind);
+		if (!strcmp(again, name))
+			return true;
+	}
+	return false;
+}
+
+/* Calls @fn for each batch. */
+static int each_batch(struct spool *s, void (*fn)(void *ctx, const struct spool_batch *b), void *ctx)
+{
+	struct spool_batch b;
+	struct dirent *entry;
+	DIR *d;
+	int fd;
+
+	fd = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	d = fdopendir(fd);
+	if (!d) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while ((entry = readdir(d)))
+		if (parse_name(entry->d_name, &b))
+			fn(ctx, &b);
+	closedir(d);
+	return 0;
+}
+
+static void note_next(void *ctx, const struct spool_batch *b)
+{
+	uint64_t *next = ctx;
+
+	if (b->number >= *next)
+		*next = b->number + 1;
+}
+
+int spool_open(const char *dir, struct spool **ret)
+{
+	struct spool *s;
+	int err;
+
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->dir = s->lock = -1;
+	s->next = 1;
+	pthread_mutex_init(&s->mutex, NULL);
+	if (mkdir(dir, 0700) && errno != EEXIST)
+		goto fail_errno;
+	s->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->dir < 0)
+		goto fail_errno;
+	s->lock = openat(s->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock < 0)
+		goto fail_errno;
+	if (flock(s->lock, LOCK_EX | LOCK_NB)) {
+		err = errno == EWOULDBLOCK ? -EBUSY : -errno;
+		goto fail;
+	}
+	/* The generator's script is run from elsewhere. */
+	if (!realpath(dir, s->lock_path))
+		goto fail_errno;
+	if (strlen(s->lock_path) + sizeof("/lock") > sizeof(s->lock_path)) {
+		err = -ENAMETOOLONG;
+		goto fail;
+	}
+	strcat(s->lock_path, "/lock");
+	err = each_batch(s, note_next, &s->next);
+	if (err)
+		goto fail;
+	*ret = s;
+	return 0;
+
+fail_errno:
+	err = -errno;
+fail:
+	spool_close(s);
+	return err;
+}
+
+void spool_close(struct spool *s)
+{
+	if (!s)
+		return;
+	if (s->lock >= 0)
+		close(s->lock);
+	if (s->dir >= 0)
+		close(s->dir);
+	pthread_mutex_destroy(&s->mutex);
+	free(s);
+}
+
+static void count_memory(void *ctx, const struct spool_batch *b)
+{
+	size_t *n = ctx;
+
+	*n += b->kind == SPOOL_MEMORY;
+}
+
+int spool_put(struct spool *s, enum spool_kind kind, const char *body)
+{
+	char name[BATCH_NAME_SIZE];
+	size_t waiting = 0;
+	int err;
+
+	if (kind == SPOOL_MEMORY) {
+		err = each_batch(s, count_memory, &waiting);
+		if (err)
+			return err;
+		if (waiting >= SPOOL_MEMORY_BATCHES_MAX)
+			return -ENOSPC;
+	}
+	pthread_mutex_lock(&s->mutex);
+	batch_name(name, s->next++, kind);
+	pthread_mutex_unlock(&s->mutex);
+	return file_write_durably(s->dir, name, body, strlen(body), 0600);
+}
+
+static void keep_first(void *ctx, const struct spool_batch *b)
+{
+	struct spool_batch *first = ctx;
+
+	if (b->number < first->number)
+		*first = *b;
+}
+
+int spool_first(struct spool *s, struct spool_batch *ret)
+{
+	struct spool_batch first = { .number = UINT64_MAX };
+	char name[BATCH_NAME_SIZE];
+	size_t len;
+	int err;
+
+	err = each_batch(s, keep_first, &first);
+	if (err)
+		return err;
+	if (first.number == UINT64_MAX)
+		return -ENOENT;
+	batch_name(name, first.number, first.kind);
+	err = file_read_all(s->dir, name, BATCH_MAX, &first.body, &len);
+	if (!err)
+		*ret = first;
+	return err;
+}
+
+int spool_done(struct spool *s, const struct spool_batch *batch)
+{
+	char name[BATCH_NAME_SIZE];
+
+	batch_name(name, batch->number, batch->kind);
+	/* Not synced: sent twice after a crash, the record is stored once by its event_id. */
+	return unlinkat(s->dir, name, 0) ? -errno : 0;
+}
+
+int spool_refuse(struct spool *s, const struct spool_batch *batch)
+{
+	char name[BATCH_NAME_SIZE], aside[BATCH_NAME_SIZE + sizeof("refused-")];
+
+	batch_name(name, batch->number, batch->kind);
+	snprintf(aside, sizeof(aside), "refused-%s", name);
+	return renameat(s->dir, name, s->dir, aside) ? -errno : 0;
+}
+
+static void count(void *ctx, const struct spool_batch *b)
+{
+	size_t *n = ctx;
+
+	(void)b;
+	(*n)++;
+}
+
+size_t spool_waiting(struct spool *s)
+{
+	size_t n = 0;
+
+	each_batch(s, count, &n);
+	return n;
+}
+
+int spool_intend(struct spool *s, const char *body)
+{
+	return file_write_durably(s->dir, INTENT, body, strlen(body), 0600);
+}
+
+int spool_intended(struct spool *s, char **ret_body)
+{
+	size_t len;
+
+	return file_read_all(s->dir, INTENT, BATCH_MAX, ret_body, &len);
+}
+
+int spool_intent_done(struct spool *s)
+{
+	if (unlinkat(s->dir, INTENT, 0))
+		return -errno;
+	return fsync(s->dir) ? -errno : 0;
+}
+
+const char *spool_lock_path(const struct spool *s)
+{
+	return s->lock_path;
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Sets everything up, runs the loop, and takes everything down again. */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "userspace/config.h"
+#include "userspace/core/escape.h"
+#include "userspace/io/cgroup_read.h"
+#include "userspace/io/compose.h"
+#include "userspace/io/generator.h"
+#include "userspace/io/http.h"
+#include "userspace/io/runtime.h"
+#include "userspace/io/snapshot_read.h"
+#include "userspace/loop.h"
+
+enum {
+	STATUS_DONE = 0,
+	STATUS_FAILED = 1,
+	STATUS_USAGE = 2,
+	STATUS_NO_SNAPSHOT = 3,
+};
+
+/* How long the end may wait for the log server; what it doesn't take stays on disk. */
+#define DRAIN_MS 10000
+
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* One line, whatever is in it. */
+static void say(const char *format, ...)
+{
+	char line[2048], shown[2400];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(line, sizeof(line), format, ap);
+	va_end(ap);
+	fprintf(stderr, "monitor: %s\n", escape(line, shown, sizeof(shown)));
+}
+
+/* Blocked, also in threads made later: they come by this descriptor. */
+static int open_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		return -errno;
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+static int check_snapshot(const struct config *config)
+{
+	char reason[SNAPSHOT_READ_REASON_SIZE];
+	struct snapshot *s;
+
+	if (snapshot_read(config->snapshot, &s, reason)) {
+		say("%s", reason);
+		return STATUS_NO_SNAPSHOT;
+	}
+	snapshot_free(s);
+	return STATUS_DONE;
+}
+
+static int open_cgroups(const struct config *config, int *ret)
+{
+	int err = cgroup_root_open(config->cgroup_root, ret);
+
+	if (err == -EMEDIUMTYPE)
+		say("%s is not cgroup v2: boot with systemd.unified_cgroup_hierarchy=1, or give --cgroup-root",
+		    config->cgroup_root);
+	else if (err)
+		say("can't open %s: %s; give --cgroup-root", config->cgroup_root, strerror(-err));
+	return err;
+}
+
+static int open_runtime(const struct config *config, const char **ret)
+{
+	const char *socket = runtime_socket(*config->runtime_socket ? config->runtime_socket : NULL);
+	const char *advice = "start Docker, or give --runtime-socket";
+
+	if (socket && !access(socket, R_OK | W_OK)) {
+		*ret = socket;
+		return 0;
+	}
+	if (!socket)
+		say("there is no container runtime's socket: %s", advice);
+	else
+		say("can't use the container runtime's socket %s: %s; %s", socket, strerror(errno),
+		    errno == EACCES ? "join the group docker, or run as root" : advice);
+	return -ENOENT;
+}
+
+static int open_spool(const struct config *config, struct spool **ret)
+{
+	int err = spool_open(config->spool, ret);
+
+	if (err == -EBUSY)
+		say("another monitor runs here (it holds %s/lock); end it first", config->spool);
+	else if (err)
+		say("can't use the spool %s: %s; give --spool DIR", config->spool, strerror(-err));
+	return err;
+}
+
+static int open_witness(const struct config *config, struct witness **ret)
+{
+	const struct witness_options options = { .cgroup_root = config->cgroup_root };
+	char reason[WITNESS_REASON_SIZE];
+	int err;
+
+	if (config->bpf == CONFIG_BPF_NO)
+		return 0;
+	err = witness_open(&options, ret, reason, sizeof(reason));
+	if (!err)
+		return 0;
+	say("%s%s", reason, config->bpf == CONFIG_BPF_TRY ? "; going on without the witness" : "");
+	return config->bpf == CONFIG_BPF_TRY ? 0 : err;
+}
+
+/* Adds a name to a folder. */
+static const char *below(const char *folder, const char *name, char *buf, size_t size)
+{
+	snprintf(buf, size, "%s/%s", folder, name);
+	return buf;
+}
+
+static int start_compose(const struct config *config, const char *socket)
+{
+	char file[PATH_MAX + 32], reason[COMPOSE_REASON_SIZE];
+
+	if (!config->compose)
+		return 0;
+	if (compose_up(below(config->compose_dir, "docker-compose.yml", file, sizeof(file)), socket,
+		       reason)) {
+		say("%s", reason);
+		return -EIO;
+	}
+	return 0;
+}
+
+static int start_generator(const struct config *config, const struct spool *spool,
+			   const char *socket)
+{
+	char script[PATH_MAX + 32], reason[GENERATOR_REASON_SIZE];
+
+	if (!config->generator)
+		return 0;
+	if (generator_install(below(config->compose_dir, "generate", script, sizeof(script)),
+			      spool_lock_path(spool), socket, reason)) {
+		say("%s", reason);
+		return -EIO;
+	}
+	return 0;
+}
+
+static void stop_generator(void)
+{
+	char reason[GENERATOR_REASON_SIZE];
+
+	if (generator_remove(reason))
+		say("the generator's cron entry may still be there: %s", reason);
+}
+
+static void draw(const struct config *config)
+{
+	char reason[HTTP_REASON_SIZE];
+
+	if (server_draw(config->server, config->images, reason))
+		say("no graphs: %s", reason);
+	else
+		say("graphs are in %s: Memory.png and Processes.png", config->images);
+}
+
+static int run(const struct config *config)
+{
+	struct loop_setup setup = { .config = config, .cgroup_root = -1 };
+	int status = STATUS_FAILED;
+	char reason[LOOP_REASON_SIZE], generator_reason[GENERATOR_REASON_SIZE];
+	bool generator = false;
+	size_t waiting;
+
+	if (http_init()) {
+		say("libcurl can't be used");
+		return STATUS_FAILED;
+	}
+	setup.signals = open_signals();
+	if (setup.signals < 0) {
+		say("no signals: %s", strerror(errno));
+		return STATUS_FAILED;
+	}
+	if (open_spool(config, &setup.spool) || open_cgroups(config, &setup.cgroup_root) ||
+	    open_runtime(config, &setup.runtime_socket) || open_witness(config, &setup.witness))
+		goto out;
+	if (loop_recover(&setup))
+		say("the last run's intents can't be resolved now; they stay in %s", config->spool);
+	if (start_compose(config, setup.runtime_socket))
+		goto out;
+	/* What an earlier monitor that was killed may have left; no matter if there is no cron. */
+	generator_remove(generator_reason);
+	generator = config->generator;
+	if (start_generator(config, setup.spool, setup.runtime_socket))
+		goto out;
+	if (server_client_start(setup.spool, config->server, &setup.client)) {
+		say("no thread for the log server");
+		goto out;
+	}
+	say("watching %s every %ld s; log server %s; lock %s", config->snapshot, config->interval_s,
+	    config->server, spool_lock_path(setup.spool));
+	if (loop_run(&setup, reason))
+		say("%s", reason);
+	else
+		status = STATUS_DONE;
+out:
+	if (generator)
+		stop_generator();
+	server_client_stop(setup.client, DRAIN_MS);
+	if (setup.spool) {
+		waiting = spool_waiting(setup.spool);
+		if (waiting)
+			say("the log server has not taken %zu batches; they wait in %s", waiting,
+			    config->spool);
+	}
+	if (setup.client)
+		draw(config);
+	witness_close(setup.witness);
+	spool_close(setup.spool);
+	if (setup.cgroup_root >= 0)
+		close(setup.cgroup_root);
+	close(setup.signals);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	char reason[CONFIG_REASON_SIZE];
+	static struct config config;
+	int status;
+
+	switch (config_load(argc, argv, &config, reason)) {
+	case CONFIG_DONE:
+		return STATUS_DONE;
+	case CONFIG_BAD:
+		say("%s", reason);
+		return STATUS_USAGE;
+	case CONFIG_RUN:
+		break;
+	}
+	if (config.check_only) {
+		puts("configuration ok");
+		return STATUS_DONE;
+	}
+	status = check_snapshot(&config);
+	return status ? status : run(&config);
+}

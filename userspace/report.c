@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "userspace/report.h"
+
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "userspace/core/escape.h"
+#include "userspace/core/record.h"
+
+#define MIB (1 << 20)
+
+static const struct kill_victim *victim_of(const struct report *r, const struct decision *d)
+{
+	size_t i;
+
+	for (i = 0; i < r->victim_count; i++)
+		if (!strcmp(r->victims[i].id, d->container->id))
+			return &r->victims[i];
+	return NULL;
+}
+
+static void verdict(const struct report *r, const struct decision *d, char *buf, size_t size)
+{
+	const struct kill_victim *v = victim_of(r, d);
+	const struct reconcile_books *b = d->books;
+
+	if (v && v->outcome == KILL_VERIFIED)
+		snprintf(buf, size, "%s in %.0f ms", kill_outcome_name(v->outcome), v->latency_ms);
+	else if (v && v->reason[0])
+		snprintf(buf, size, "%s: %.200s", kill_outcome_name(v->outcome), v->reason);
+	else if (v)
+		snprintf(buf, size, "%s", kill_outcome_name(v->outcome));
+	else if (d->rule == RULE_SURPLUS)
+		snprintf(buf, size, "surplus, not removed");
+	else if (d->rule == RULE_DISPUTED)
+		snprintf(buf, size, "stays: disputed, %s is off by %.0f ms (tolerance %.0f ms)",
+			 reconcile_source_name(b->odd), (double)b->apart_us / 1e3,
+			 (double)b->tolerance_us / 1e3);
+	else
+		snprintf(buf, size, "stays: %s", rule_text(d->rule));
+}
+
+static void print_list(const struct report *r, const char *title, enum class class, FILE *out)
+{
+	char name[64], image[64], what[400], shown[512];
+	size_t i, n = 0;
+
+	for (i = 0; i < r->plan->count; i++)
+		n += r->plan->decisions[i].class == class;
+	if (!n)
+		return;
+	fprintf(out, "%-8s      CPU %%   memory MiB  %-12s  %-24s %-20s\n", title, "container", "name",
+		"image");
+	for (i = 0; i < r->plan->count; i++) {
+		const struct decision *d = &r->plan->decisions[i];
+		const struct model_container *c = d->container;
+
+		if (d->class != class)
+			continue;
+		verdict(r, d, what, sizeof(what));
+		fprintf(out, "      %2u  %8.2f  %11.1f  %-12.12s  %-24s %-20s %s\n", d->rank,
+			c->cpu_centi / 100.0, (double)c->cgroup.memory_bytes / MIB, c->id,
+			escape(*c->runtime.name ? c->runtime.name : c->name, name, sizeof(name)),
+			escape(c->runtime.image, image, sizeof(image)),
+			escape(what, shown, sizeof(shown)));
+	}
+}
+
+static void print_cross_check(const struct report *r, FILE *out)
+{
+	uint64_t module = 0, exited = 0, scheduler = 0, cgroup = 0;
+	size_t i, verdicts[RECONCILE_DISPUTED + 1] = { 0 };
+
+	for (i = 0; i < r->plan->count; i++) {
+		const struct reconcile_books *b = r->plan->decisions[i].books;
+
+		verdicts[b->verdict]++;
+		if (b->verdict == RECONCILE_NONE)
+			continue;
+		module += b->module_us;
+		exited += b->exited_us;
+		scheduler += b->scheduler_us;
+		cgroup += b->cgroup_us;
+	}
+	fprintf(out, "cross-check   %zu agreed, %zu disputed, %zu not compared; CPU ms: module %.1f + exited %.1f"
+		" = scheduler %.1f = cgroup %.1f; %" PRIu64 " exits, %" PRIu64 " lost\n",
+		verdicts[RECONCILE_AGREED], verdicts[RECONCILE_DISPUTED], verdicts[RECONCILE_NONE],
+		(double)module / 1e3, (double)exited / 1e3, (double)scheduler / 1e3, (double)cgroup / 1e3,
+		r->exits, r->exits_lost);
+}
+
+static size_t killed(const struct report *r)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < r->victim_count; i++)
+		n += r->victims[i].outcome == KILL_VERIFIED || r->victims[i].outcome == KILL_UNVERIFIED;
+	return n;
+}
+
+void report_text(const struct report *r, FILE *out)
+{
+	const struct model *m = r->model;
+	char when[RECORD_TIME_SIZE], shown[600];
+
+	record_time(r->unix_ms, when);
+	fprintf(out, "\n%s  cycle %ld  %s", when, r->cycle, r->config->dry_run ? "dry run" : "armed");
+	if (m)
+		fprintf(out, "  window %.1f s  snapshot #%" PRIu64 "  %zu containers, %zu processes",
+			(double)m->window_us / 1e6, m->sequence, m->container_count, m->process_count);
+	fputc('\n', out);
+	if (m)
+		fprintf(out, "memory MiB    total %.0f  used %.0f  free %.0f  available %.0f\n",
+			(double)m->total_ram_kib / 1024, (double)m->used_ram_kib / 1024,
+			(double)m->free_ram_kib / 1024, (double)m->available_ram_kib / 1024);
+	if (r->plan) {
+		print_list(r, "high", CLASS_HIGH, out);
+		print_list(r, "low", CLASS_LOW, out);
+		print_list(r, "unjudged", CLASS_UNKNOWN, out);
+		if (r->witness)
+			print_cross_check(r, out);
+		fprintf(out, "killed        %zu of %zu surplus\n", killed(r), r->plan->kills);
+	}
+	if (r->trouble)
+		fprintf(out, "trouble       %s\n", escape(r->trouble, shown, sizeof(shown)));
+	if (r->server.tried)
+		fprintf(out, "log server    %s%s, %zu waiting on disk\n",
+			r->server.reachable ? "takes records" : "takes none: ",
+			r->server.reachable ? "" : escape(r->server.reason, shown, sizeof(shown)),
+			r->waiting);
+	fflush(out);
+}
+
+static cJSON *container_json(const struct report *r, const struct decision *d)
+{
+	const struct model_container *c = d->container;
+	const struct reconcile_books *b = d->books;
+	cJSON *o = cJSON_CreateObject();
+	char what[400];
+
+	verdict(r, d, what, sizeof(what));
+	cJSON_AddStringToObject(o, "id", c->id);
+	cJSON_AddStringToObject(o, "name", c->runtime.name);
+	cJSON_AddStringToObject(o, "image", c->runtime.image);
+	cJSON_AddStringToObject(o, "class", class_name(d->class));
+	cJSON_AddNumberToObject(o, "rank", d->rank);
+	cJSON_AddNumberToObject(o, "cpu", c->cpu_centi / 100.0);
+	cJSON_AddNumberToObject(o, "memory_current", (double)c->cgroup.memory_bytes);
+	cJSON_AddNumberToObject(o, "processes", c->process_count);
+	cJSON_AddStringToObject(o, "verdict", d->rule == RULE_SURPLUS ? "kill" : "keep");
+	cJSON_AddStringToObject(o, "rule", rule_text(d->rule));
+	cJSON_AddStringToObject(o, "outcome", what);
+	cJSON_AddStringToObject(o, "witness", reconcile_verdict_name(b->verdict));
+	if (b->verdict != RECONCILE_NONE) {
+		cJSON_AddNumberToObject(o, "module_us", (double)b->module_us);
+		cJSON_AddNumberToObject(o, "exited_us", (double)b->exited_us);
+		cJSON_AddNumberToObject(o, "scheduler_us", (double)b->scheduler_us);
+		cJSON_AddNumberToObject(o, "cgroup_us", (double)b->cgroup_us);
+		cJSON_AddNumberToObject(o, "tolerance_us", (double)b->tolerance_us);
+	}
+	return o;
+}
+
+void report_json(const struct report *r, FILE *out)
+{
+	cJSON *o = cJSON_CreateObject(), *list;
+	char when[RECORD_TIME_SIZE], *text;
+	size_t i;
+
+	record_time(r->unix_ms, when);
+	cJSON_AddStringToObject(o, "timestamp", when);
+	cJSON_AddNumberToObject(o, "cycle", (double)r->cycle);
+	cJSON_AddStringToObject(o, "mode", r->config->dry_run ? "dry run" : "armed");
+	if (r->model) {
+		cJSON_AddNumberToObject(o, "sequence", (double)r->model->sequence);
+		cJSON_AddNumberToObject(o, "window_us", (double)r->model->window_us);
+		cJSON_AddNumberToObject(o, "total_ram", (double)r->model->total_ram_kib);
+		cJSON_AddNumberToObject(o, "used_ram", (double)r->model->used_ram_kib);
+		cJSON_AddNumberToObject(o, "free_ram", (double)r->model->free_ram_kib);
+		cJSON_AddNumberToObject(o, "available_ram", (double)r->model->available_ram_kib);
+	}
+	if (r->plan) {
+		cJSON_AddNumberToObject(o, "surplus", (double)r->plan->kills);
+		cJSON_AddNumberToObject(o, "killed", (double)killed(r));
+		list = cJSON_AddArrayToObject(o, "containers");
+		for (i = 0; i < r->plan->count; i++)
+			cJSON_AddItemToArray(list, container_json(r, &r->plan->decisions[i]));
+	}
+	if (r->witness) {
+		cJSON_AddNumberToObject(o, "exits", (double)r->exits);
+		cJSON_AddNumberToObject(o, "exits_lost", (double)r->exits_lost);
+	}
+	if (r->trouble)
+		cJSON_AddStringToObject(o, "trouble", r->trouble);
+	cJSON_AddBoolToObject(o, "server_reachable", r->server.reachable);
+	cJSON_AddNumberToObject(o, "waiting", (double)r->waiting);
+	text = cJSON_PrintUnformatted(o);
+	if (text)
+		fprintf(out, "%s\n", text);
+	fflush(out);
+	cJSON_free(text);
+	cJSON_Delete(o);
+}

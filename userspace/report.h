@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What a person, or a program, is told of a cycle. */
+#ifndef REPORT_H
+#define REPORT_H
+
+#include <stdio.h>
+
+#include "userspace/config.h"
+#include "userspace/io/kill.h"
+#include "userspace/io/server_client.h"
+
+/* One cycle, as it went. */
+struct report {
+	int64_t unix_ms;
+	long cycle;
+	const struct config *config;
+	const struct model *model;
+	const struct plan *plan;		/* NULL: nothing was decided, and trouble says why */
+	const struct kill_victim *victims;	/* of the plan's RULE_SURPLUS, in its order */
+	size_t victim_count;
+	bool witness;
+	uint64_t exits;				/* seen by the witness since the last cycle */
+	uint64_t exits_lost;
+	struct server_status server;
+	size_t waiting;				/* batches in the spool before this cycle */
+	const char *trouble;			/* NULL: none */
+};
+
+void report_text(const struct report *r, FILE *out);
+
+/* One line. */
+void report_json(const struct report *r, FILE *out);
+
+#endif

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-2.0
+# The daemon.  core/ is one static library: the daemon, the unit tests and the fuzzers
+# link the same objects.
+
+CORE_SOURCES := $(wildcard userspace/core/*.c)
+MONITOR_SOURCES := $(wildcard userspace/*.c userspace/io/*.c)
+CORE_LIB := $(O)/userspace/core.a
+MONITOR_LIBS = $(shell pkg-config --libs libcurl libcjson inih) -lbpf -pthread -lm
+
+ALL += monitor
+
+$(CORE_LIB): $(CORE_SOURCES:%.c=$(O)/%.o)
+	$(call msg,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+monitor: $(MONITOR_SOURCES:%.c=$(O)/%.o) $(CORE_LIB)
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(MONITOR_LIBS)
+
+CORE_TESTS := snapshot_parse model classify decide reconcile record escape crontab
+CORE_TESTS := $(CORE_TESTS:%=$(O)/tests/unit/test_%)
+$(CORE_TESTS): $(CORE_LIB)
+$(CORE_TESTS): UNIT_LIBS = -lcjson -lm
+SUITES += $(CORE_TESTS)
