@@ -24,6 +24,10 @@ images: $(WORKLOAD_PROGRAMS)
 # For the lab's guests, without a Docker Engine here.
 IMAGE_ARCHIVES := $(WORKLOADS:%=$(O)/images/%.tar) $(O)/images/logserver.tar
 
+$(O)/images.tar: $(IMAGE_ARCHIVES)
+	$(call msg,IMAGES,$@)
+	$(Q)tests/lab/lab merge $@ $^
+
 $(WORKLOADS:%=$(O)/images/%.tar): $(O)/images/%.tar: $(O)/compose/workload/% compose/workload/Dockerfile
 	$(call msg,IMAGE,$@)
 	@mkdir -p $(@D)

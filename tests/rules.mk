@@ -2,7 +2,7 @@
 # The commands that run things: demo, check, fuzz, bench.
 
 # What the product's whole job needs in a guest.
-LOOP_INPUTS := monitor $(IMAGE_ARCHIVES)
+LOOP_INPUTS := monitor $(O)/images.tar
 
 # Phony: whether a guest is there, the lab knows.
 .PHONY: guest-6.1 guest-6.12

@@ -203,3 +203,20 @@ build_image() { # TAG DOCKERFILE CONTEXT ARCHIVE [BUILDAH ARGS...]
 	mv "$archive.new" "$archive"
 	rm -rf "$out"
 }
+
+# merge_images ARCHIVE IMAGE-ARCHIVE...: a docker-archive is layers and configurations
+# under the names of their digests, and a list of images.
+merge_images() {
+	local archive=$1 out one
+	shift
+	out=$(mktemp -d)
+	mkdir "$out/x"
+	for one; do
+		tar -xf "$one" -C "$out/x" --exclude=repositories
+		cat "$out/x/manifest.json" >>"$out/manifests"
+	done
+	jq -cs add "$out/manifests" >"$out/x/manifest.json"
+	tar -cf "$archive.new" -C "$out/x" .
+	mv "$archive.new" "$archive"
+	rm -rf "$out"
+}
