@@ -146,6 +146,7 @@ static bool parse_long(const struct setting *s, const char *value, long *ret)
 static bool set(struct config *c, const struct setting *s, const char *value, char *reason)
 {
 	void *to = (char *)c + s->offset;
+	enum config_bpf bpf;
 	long n = 0;
 
 	switch (s->kind) {
@@ -155,11 +156,12 @@ static bool set(struct config *c, const struct setting *s, const char *value, ch
 		return true;
 	case KIND_BPF:
 	case KIND_NO_BPF:
-		if (c->bpf != CONFIG_BPF_TRY) {
+		bpf = s->kind == KIND_BPF ? CONFIG_BPF_MUST : CONFIG_BPF_NO;
+		if (c->bpf != CONFIG_BPF_TRY && c->bpf != bpf) {
 			snprintf(reason, CONFIG_REASON_SIZE, "choose one of --bpf and --no-bpf");
 			return false;
 		}
-		c->bpf = s->kind == KIND_BPF ? CONFIG_BPF_MUST : CONFIG_BPF_NO;
+		c->bpf = bpf;
 		return true;
 	case KIND_TEXT:
 		if (strlen(value) < s->size && *value) {
@@ -284,9 +286,13 @@ static enum config_result read_options(int argc, char **argv, const struct optio
 			return CONFIG_DONE;
 		}
 		if (opt == '?' || opt == ':') {
+			/* Of a short one getopt gives the letter, and may still be in its word. */
+			char letter[] = { '-', (char)optopt, '\0' };
+			bool is_short = optopt > 0 && optopt < 128 && (size_t)optopt >= SETTINGS;
+
 			snprintf(reason, CONFIG_REASON_SIZE, "%s '%.200s'; see --help",
 				 opt == '?' ? "unknown option" : "a value is missing after",
-				 argv[optind - 1]);
+				 is_short ? letter : argv[optind - 1]);
 			return CONFIG_BAD;
 		}
 		if (only_file != !strcmp(settings[opt].name, "config"))
@@ -322,5 +328,9 @@ enum config_result config_load(int argc, char **argv, struct config *ret, char *
 		return result;
 	if (!read_file(ret, reason))
 		return CONFIG_BAD;
-	return read_options(argc, argv, options, false, ret, reason);
+	result = read_options(argc, argv, options, false, ret, reason);
+	/* A path is put behind it. */
+	for (i = strlen(ret->server); i > 0 && ret->server[i - 1] == '/'; i--)
+		ret->server[i - 1] = '\0';
+	return result;
 }

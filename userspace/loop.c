@@ -21,8 +21,10 @@
 #include "userspace/io/snapshot_read.h"
 #include "userspace/report.h"
 
-/* The log server takes at most 1000 records and 1 MiB at once; one of ours has 1 KiB. */
-#define BATCH_RECORDS 500
+/* The log server takes at most 1000 records and 1 MiB at once; one of ours is below 4 KiB. */
+#define BATCH_RECORDS 200
+/* Deaths of one window that are kept, 40 bytes each; what is beyond counts as lost. */
+#define EXITS_MAX 1000000
 /* Removing ten containers takes a loaded, emulated machine 20 s. */
 #define REMOVE_TIMEOUT_MS 60000
 
@@ -38,12 +40,13 @@ struct view {
 
 struct loop {
 	const struct loop_setup *setup;
-	kill_fn *kill;
 	char host[65];
 	char boot_id[64];
 	struct view last;
 	struct reconcile_exit *exits;	/* not yet in a window that was compared */
 	size_t exit_count, exit_room;
+	uint64_t exits_dropped;		/* beyond EXITS_MAX, or there was no memory */
+	bool blind;			/* the last cycle could not see */
 	long cycle;
 	char trouble[LOOP_REASON_SIZE];
 };
@@ -85,10 +88,14 @@ static int note_exit(void *ctx, const struct witness_exit *ev)
 
 	if (l->exit_count == l->exit_room) {
 		size_t room = l->exit_room ? 2 * l->exit_room : 1024;
-		struct reconcile_exit *more = realloc(l->exits, room * sizeof(*more));
+		struct reconcile_exit *more = NULL;
 
-		if (!more)
-			return -ENOMEM;
+		if (room <= EXITS_MAX)
+			more = realloc(l->exits, room * sizeof(*more));
+		if (!more) {
+			l->exits_dropped++;
+			return 0;
+		}
 		l->exits = more;
 		l->exit_room = room;
 	}
@@ -141,14 +148,13 @@ static int see_witness(struct loop *l, struct view *v)
 		v->sums[i] = (struct reconcile_sum){
 			.container_cgroup_id = rows[i].container_cgroup_id,
 			.cpu_us = rows[i].cpu_us,
-			.exits_lost = rows[i].exits_lost,
 		};
 	v->sum_count = count;
 	free(rows);
 	err = witness_read_drops(l->setup->witness, &drops);
 	if (err)
 		return err;
-	v->exits_lost = drops.ring_full + drops.unplaced;
+	v->exits_lost = drops.ring_full + drops.unplaced + l->exits_dropped;
 	v->witness = true;
 	return 0;
 }
@@ -160,6 +166,7 @@ static int see(struct loop *l, struct view *ret)
 	char reason[SNAPSHOT_READ_REASON_SIZE], runtime_reason[RUNTIME_REASON_SIZE];
 	struct snapshot *snapshot;
 	struct view v = { 0 };
+	uint64_t now_us;
 	size_t i;
 	int err;
 
@@ -182,7 +189,14 @@ static int see(struct loop *l, struct view *ret)
 		if (err)
 			set_trouble(l, "the witness", err);
 	}
-	v.skew_us = boottime_us() - v.model->boot_time_us;
+	now_us = boottime_us();
+	if (now_us < v.model->boot_time_us) {
+		snprintf(l->trouble, sizeof(l->trouble), "the snapshot %.400s is from the future; nothing is removed",
+			 s->config->snapshot);
+		view_free(&v);
+		return -EBADMSG;
+	}
+	v.skew_us = now_us - v.model->boot_time_us;
 	self_mark(v.model);
 	if (runtime_list(s->runtime_socket, v.model, runtime_reason) && !l->trouble[0])
 		snprintf(l->trouble, sizeof(l->trouble), "%s; nothing is removed", runtime_reason);
@@ -232,7 +246,7 @@ static int judge(struct loop *l, const struct view *now, struct judgement *j)
 
 /* --- acting and recording ----------------------------------------------------- */
 
-static int put_records(struct loop *l, enum spool_kind kind, cJSON *records)
+static int put_records(struct spool *spool, enum spool_kind kind, cJSON *records)
 {
 	int err = 0;
 
@@ -244,7 +258,7 @@ static int put_records(struct loop *l, enum spool_kind kind, cJSON *records)
 		for (n = 0; n < BATCH_RECORDS && cJSON_GetArraySize(records); n++)
 			cJSON_AddItemToArray(batch, cJSON_DetachItemFromArray(records, 0));
 		text = cJSON_PrintUnformatted(batch);
-		err = text ? spool_put(l->setup->spool, kind, text) : -ENOMEM;
+		err = text ? spool_put(spool, kind, text) : -ENOMEM;
 		cJSON_free(text);
 		cJSON_Delete(batch);
 	}
@@ -310,9 +324,21 @@ static int complete_records(cJSON *intents, const struct kill_victim *victims, s
 	return 0;
 }
 
+/* Evidence that is older than the interval (the machine slept, or we were stopped) is none. */
+static bool is_stale(struct loop *l, const struct model *m)
+{
+	uint64_t age_us = boottime_us() - m->boot_time_us;
+
+	if (age_us <= (uint64_t)l->setup->config->interval_s * 1000000)
+		return false;
+	snprintf(l->trouble, sizeof(l->trouble),
+		 "the snapshot is %.1f s old by now; nothing is removed", (double)age_us / 1e6);
+	return true;
+}
+
 /* Intent on disk, then the act, then its record on disk, then the intent may go. */
-static int act(struct loop *l, const struct plan *plan, const struct model *m,
-	       struct kill_victim *victims)
+static bool act(struct loop *l, const struct plan *plan, const struct model *m,
+		struct kill_victim *victims)
 {
 	const struct loop_setup *s = l->setup;
 	const struct kill_options options = {
@@ -321,31 +347,49 @@ static int act(struct loop *l, const struct plan *plan, const struct model *m,
 		.timeout_ms = REMOVE_TIMEOUT_MS,
 	};
 	cJSON *intents = cJSON_CreateArray();
+	bool acted = false;
 	char *text = NULL;
 	int err;
 
 	err = intents ? choose_victims(l, plan, m, victims, intents) : -ENOMEM;
-	if (err)
+	if (err) {
+		set_trouble(l, "the plan", err);
 		goto out;
+	}
+	if (s->config->dry_run) {
+		kill_dry(victims, plan->kills);
+		acted = true;
+		goto out;
+	}
+	err = loop_recover(s);
+	if (err) {
+		set_trouble(l, err == -EAGAIN ? "earlier victims are still on their way out; nothing is removed" :
+						"earlier intents are not resolved, so nothing is removed", err);
+		goto out;
+	}
 	text = cJSON_PrintUnformatted(intents);
 	err = text ? spool_intend(s->spool, text) : -ENOMEM;
 	if (err) {
 		set_trouble(l, "the intent could not be written, so nothing is removed", err);
 		goto out;
 	}
-	err = l->kill(&options, victims, plan->kills);
+	if (is_stale(l, m)) {
+		spool_intent_done(s->spool);
+		goto out;
+	}
+	kill_for_real(&options, victims, plan->kills);
+	acted = true;
+	err = complete_records(intents, victims, plan->kills);
 	if (!err)
-		err = complete_records(intents, victims, plan->kills);
-	if (!err)
-		err = put_records(l, SPOOL_KILLS, intents);
+		err = put_records(l->setup->spool, SPOOL_KILLS, intents);
 	if (!err)
 		err = spool_intent_done(s->spool);
 	if (err)
-		set_trouble(l, "the act and its record", err);
+		set_trouble(l, "the record of the act, which is told again from its intent", err);
 out:
 	cJSON_free(text);
 	cJSON_Delete(intents);
-	return err;
+	return acted;
 }
 
 static void record_sample(struct loop *l, const struct model *m)
@@ -357,7 +401,7 @@ static void record_sample(struct loop *l, const struct model *m)
 	if (list && sample) {
 		cJSON_AddItemToArray(list, sample);
 		sample = NULL;
-		err = put_records(l, SPOOL_MEMORY, list);
+		err = put_records(l->setup->spool, SPOOL_MEMORY, list);
 	}
 	if (err)
 		set_trouble(l, "a memory sample is not kept", err);
@@ -389,9 +433,11 @@ static void cycle(struct loop *l)
 	l->trouble[0] = '\0';
 	r.waiting = spool_waiting(l->setup->spool);
 	err = see(l, &now);
+	l->blind = err;
 	if (err) {
 		set_trouble(l, "this cycle", err);
 		view_free(&l->last);
+		forget_exits(l, UINT64_MAX);
 		print_report(l, &r);
 		return;
 	}
@@ -404,11 +450,10 @@ static void cycle(struct loop *l)
 			set_trouble(l, "deciding", err);
 		} else {
 			victims = calloc(j.plan->kills + 1, sizeof(*victims));
-			if (victims && j.plan->kills)
-				act(l, j.plan, now.model, victims);
 			r.plan = j.plan;
 			r.victims = victims;
-			r.victim_count = victims ? j.plan->kills : 0;
+			if (victims && j.plan->kills && act(l, j.plan, now.model, victims))
+				r.victim_count = j.plan->kills;
 		}
 		r.witness = now.witness && l->last.witness;
 		r.exits = l->exit_count;
@@ -442,54 +487,55 @@ static void read_identity(struct loop *l)
 	}
 }
 
-static int start_timer(long interval_s)
+/*
+ * The next look: one interval after the beginning of the last, or at once if that has
+ * passed.  Not periodic: a cycle that took long would be followed by a window of next to
+ * nothing.  CLOCK_BOOTTIME goes on while the machine sleeps.
+ */
+static int arm(int timer, uint64_t at_us)
 {
 	const struct itimerspec spec = {
-		.it_interval.tv_sec = interval_s,
-		.it_value.tv_sec = interval_s,
+		.it_value.tv_sec = (time_t)(at_us / 1000000),
+		.it_value.tv_nsec = (long)(at_us % 1000000) * 1000,
 	};
-	int fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC);
 
-	if (fd < 0 || timerfd_settime(fd, 0, &spec, NULL)) {
-		int err = -errno;
+	return timerfd_settime(timer, TFD_TIMER_ABSTIME, &spec, NULL) ? -errno : 0;
+}
 
-		if (fd >= 0)
-			close(fd);
-		return err;
-	}
-	return fd;
+/* A look, and the timer set for the next. */
+static int timed_cycle(struct loop *l, int timer)
+{
+	uint64_t begin_us = boottime_us();
+
+	cycle(l);
+	return arm(timer, begin_us + (uint64_t)l->setup->config->interval_s * 1000000);
 }
 
 int loop_run(const struct loop_setup *setup, char *reason)
 {
 	const struct config *config = setup->config;
-	struct loop l = {
-		.setup = setup,
-		.kill = config->dry_run ? kill_dry : kill_for_real,
-	};
+	struct loop l = { .setup = setup };
 	struct pollfd fds[3];
 	uint64_t ticks;
-	int timer, err = 0;
+	int timer, err;
 
 	read_identity(&l);
-	timer = start_timer(config->interval_s);
+	timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC);
 	if (timer < 0) {
-		snprintf(reason, LOOP_REASON_SIZE, "no timer: %s", strerror(-timer));
-		return timer;
+		err = -errno;
+		snprintf(reason, LOOP_REASON_SIZE, "no timer: %s", strerror(-err));
+		return err;
 	}
 	fds[0] = (struct pollfd){ .fd = setup->signals, .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = timer, .events = POLLIN };
 	fds[2] = (struct pollfd){ .fd = setup->witness ? witness_fd(setup->witness) : -1,
 				  .events = POLLIN };
 	/* The first look only begins a window. */
-	cycle(&l);
-	while (!config->cycles || l.cycle < config->cycles) {
+	err = timed_cycle(&l, timer);
+	while (!err && (!config->cycles || l.cycle < config->cycles)) {
 		if (poll(fds, 3, -1) < 0) {
-			if (errno == EINTR)
-				continue;
-			err = -errno;
-			snprintf(reason, LOOP_REASON_SIZE, "poll: %s", strerror(-err));
-			break;
+			err = errno == EINTR ? 0 : -errno;
+			continue;
 		}
 		if (fds[0].revents)
 			break;
@@ -497,8 +543,14 @@ int loop_run(const struct loop_setup *setup, char *reason)
 			drain(&l);
 		if (fds[1].revents && read(timer, &ticks, sizeof(ticks)) == sizeof(ticks)) {
 			l.cycle++;
-			cycle(&l);
+			err = timed_cycle(&l, timer);
 		}
+	}
+	if (err) {
+		snprintf(reason, LOOP_REASON_SIZE, "the loop: %s", strerror(-err));
+	} else if (config->cycles && l.cycle == config->cycles && l.blind) {
+		err = -EIO;
+		snprintf(reason, LOOP_REASON_SIZE, "the last cycle could not see: %.500s", l.trouble);
 	}
 	close(timer);
 	view_free(&l.last);
@@ -508,27 +560,74 @@ int loop_run(const struct loop_setup *setup, char *reason)
 
 /* --- after a crash ------------------------------------------------------------ */
 
-/* Is the container that an intent names alive still? */
-static bool lives(const struct loop_setup *setup, const cJSON *intent)
-{
-	const char *path = cJSON_GetStringValue(cJSON_GetObjectItem(intent, "cgroup"));
-	double id = cJSON_GetNumberValue(cJSON_GetObjectItem(intent, "cgroup_id"));
-	uint64_t inode;
-	bool populated;
-	int fd;
+enum fate {
+	FATE_DEAD,	/* its group is gone or empty */
+	FATE_ALIVE,
+	FATE_UNKNOWN,	/* it was in another boot, or can't be looked at */
+};
 
-	if (!path || cgroup_open(setup->cgroup_root, path, &fd, &inode))
-		return false;
-	populated = (double)inode == id && cgroup_populated(fd) == 1;
-	close(fd);
-	return populated;
+static enum fate look_up(const struct loop_setup *setup, const cJSON *intent, const char *boot_id)
+{
+	const char *path = cJSON_GetStringValue(cJSON_GetObjectItem(intent, RECORD_CGROUP));
+	const char *boot = cJSON_GetStringValue(cJSON_GetObjectItem(intent, "boot_id"));
+	double id = cJSON_GetNumberValue(cJSON_GetObjectItem(intent, RECORD_CGROUP_ID));
+	int group, events, populated = -ENODEV, err;
+	uint64_t inode;
+
+	if (!path || !boot || strcmp(boot, boot_id))
+		return FATE_UNKNOWN;
+	err = cgroup_open(setup->cgroup_root, path, &group, &inode);
+	if (err)
+		return err == -ENOENT ? FATE_DEAD : FATE_UNKNOWN;
+	if ((double)inode == id) {
+		events = openat(group, "cgroup.events", O_RDONLY | O_CLOEXEC);
+		populated = events < 0 ? -errno : cgroup_populated(events);
+		if (events >= 0)
+			close(events);
+	}
+	close(group);
+	if (populated == 1)
+		return FATE_ALIVE;
+	return populated == 0 || populated == -ENODEV || populated == -ENOENT ? FATE_DEAD : FATE_UNKNOWN;
+}
+
+/*
+ * What was told to die and lives may be in the runtime's hands still, for as long as a
+ * removal may take; after that it has survived.
+ */
+static bool is_pending(const cJSON *intent)
+{
+	double at = cJSON_GetNumberValue(cJSON_GetObjectItem(intent, RECORD_INTENDED_MS));
+	double age = (double)unix_ms() - at;
+
+	return age >= 0 && age < REMOVE_TIMEOUT_MS;
+}
+
+static int resolve(const struct loop_setup *setup, cJSON *intents)
+{
+	/* Dead it is, but by whose hand was not seen. */
+	const struct record_death death = { .verified = false, .latency_ms = -1 };
+	struct loop here = { .setup = setup };
+	cJSON *item, *next;
+
+	read_identity(&here);
+	for (item = intents->child; item; item = next) {
+		enum fate fate = look_up(setup, item, here.boot_id);
+
+		next = item->next;
+		if (fate == FATE_ALIVE && is_pending(item))
+			return -EAGAIN;
+		if (fate != FATE_DEAD)
+			cJSON_Delete(cJSON_DetachItemViaPointer(intents, item));
+		else if (record_complete(item, &death, unix_ms()))
+			return -ENOMEM;
+	}
+	return put_records(setup->spool, SPOOL_KILLS, intents);
 }
 
 int loop_recover(const struct loop_setup *setup)
 {
-	struct loop l = { .setup = setup };
-	const struct record_death death = { .verified = false };
-	cJSON *intents, *item, *next;
+	cJSON *intents;
 	char *text;
 	int err;
 
@@ -537,15 +636,11 @@ int loop_recover(const struct loop_setup *setup)
 		return err == -ENOENT ? 0 : err;
 	intents = cJSON_Parse(text);
 	free(text);
-	for (item = intents ? intents->child : NULL; !err && item; item = next) {
-		next = item->next;
-		if (lives(setup, item))
-			cJSON_Delete(cJSON_DetachItemViaPointer(intents, item));
-		else
-			err = record_complete(item, &death, unix_ms());
+	if (!cJSON_IsArray(intents)) {
+		cJSON_Delete(intents);
+		return spool_intent_broken(setup->spool);
 	}
-	if (!err && intents)
-		err = put_records(&l, SPOOL_KILLS, intents);
+	err = resolve(setup, intents);
 	if (!err)
 		err = spool_intent_done(setup->spool);
 	cJSON_Delete(intents);

@@ -25,9 +25,11 @@ struct loop_setup {
  * loop_recover() - resolve what an earlier monitor intended but did not complete
  * @setup: what to work with
  *
- * By looking: a victim that is gone gets its record, one that lives is left alone.
+ * By looking: a victim that is dead gets its record.  One of another boot, or that has
+ * survived, gets none: nothing is claimed that isn't known.  What can't be read is put
+ * aside in the spool.
  *
- * Return: 0 or negative errno.
+ * Return: 0; -EAGAIN: one is still on its way out; negative errno.
  */
 int loop_recover(const struct loop_setup *setup);
 

@@ -51,6 +51,7 @@ static int open_signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);	/* the terminal was closed */
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		return -errno;
 	signal(SIGPIPE, SIG_IGN);
@@ -184,7 +185,7 @@ static int run(const struct config *config)
 	struct loop_setup setup = { .config = config, .cgroup_root = -1 };
 	int status = STATUS_FAILED;
 	char reason[LOOP_REASON_SIZE], generator_reason[GENERATOR_REASON_SIZE];
-	bool generator = false;
+	bool generator = false, reachable;
 	size_t waiting;
 
 	if (http_init()) {
@@ -200,7 +201,7 @@ static int run(const struct config *config)
 	    open_runtime(config, &setup.runtime_socket) || open_witness(config, &setup.witness))
 		goto out;
 	if (loop_recover(&setup))
-		say("the last run's intents can't be resolved now; they stay in %s", config->spool);
+		say("the last run's intents can't be resolved yet; nothing is removed until they are");
 	if (start_compose(config, setup.runtime_socket))
 		goto out;
 	/* What an earlier monitor that was killed may have left; no matter if there is no cron. */
@@ -221,14 +222,14 @@ static int run(const struct config *config)
 out:
 	if (generator)
 		stop_generator();
-	server_client_stop(setup.client, DRAIN_MS);
+	reachable = server_client_stop(setup.client, DRAIN_MS);
 	if (setup.spool) {
 		waiting = spool_waiting(setup.spool);
 		if (waiting)
 			say("the log server has not taken %zu batches; they wait in %s", waiting,
 			    config->spool);
 	}
-	if (setup.client)
+	if (reachable)
 		draw(config);
 	witness_close(setup.witness);
 	spool_close(setup.spool);

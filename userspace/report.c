@@ -44,7 +44,7 @@ static void verdict(const struct report *r, const struct decision *d, char *buf,
 
 static void print_list(const struct report *r, const char *title, enum class class, FILE *out)
 {
-	char name[64], image[64], what[400], shown[512];
+	char id[13], name[64], image[64], what[400], shown[512];
 	size_t i, n = 0;
 
 	for (i = 0; i < r->plan->count; i++)
@@ -60,8 +60,8 @@ static void print_list(const struct report *r, const char *title, enum class cla
 		if (d->class != class)
 			continue;
 		verdict(r, d, what, sizeof(what));
-		fprintf(out, "      %2u  %8.2f  %11.1f  %-12.12s  %-24s %-20s %s\n", d->rank,
-			c->cpu_centi / 100.0, (double)c->cgroup.memory_bytes / MIB, c->id,
+		fprintf(out, "      %2u  %8.2f  %11.1f  %-12s  %-24s %-20s %s\n", d->rank,
+			c->cpu_centi / 100.0, (double)c->cgroup.memory_bytes / MIB, escape(c->id, id, sizeof(id)),
 			escape(*c->runtime.name ? c->runtime.name : c->name, name, sizeof(name)),
 			escape(c->runtime.image, image, sizeof(image)),
 			escape(what, shown, sizeof(shown)));
@@ -138,12 +138,13 @@ static cJSON *container_json(const struct report *r, const struct decision *d)
 	const struct model_container *c = d->container;
 	const struct reconcile_books *b = d->books;
 	cJSON *o = cJSON_CreateObject();
-	char what[400];
+	char what[400], shown[4 * MODEL_ID_SIZE];
 
 	verdict(r, d, what, sizeof(what));
-	cJSON_AddStringToObject(o, "id", c->id);
-	cJSON_AddStringToObject(o, "name", c->runtime.name);
-	cJSON_AddStringToObject(o, "image", c->runtime.image);
+	/* Escaped as for a terminal, where this may end up too. */
+	cJSON_AddStringToObject(o, "id", escape(c->id, shown, sizeof(shown)));
+	cJSON_AddStringToObject(o, "name", escape(c->runtime.name, shown, sizeof(shown)));
+	cJSON_AddStringToObject(o, "image", escape(c->runtime.image, shown, sizeof(shown)));
 	cJSON_AddStringToObject(o, "class", class_name(d->class));
 	cJSON_AddNumberToObject(o, "rank", d->rank);
 	cJSON_AddNumberToObject(o, "cpu", c->cpu_centi / 100.0);
@@ -151,7 +152,7 @@ static cJSON *container_json(const struct report *r, const struct decision *d)
 	cJSON_AddNumberToObject(o, "processes", c->process_count);
 	cJSON_AddStringToObject(o, "verdict", d->rule == RULE_SURPLUS ? "kill" : "keep");
 	cJSON_AddStringToObject(o, "rule", rule_text(d->rule));
-	cJSON_AddStringToObject(o, "outcome", what);
+	cJSON_AddStringToObject(o, "outcome", escape(what, shown, sizeof(shown)));
 	cJSON_AddStringToObject(o, "witness", reconcile_verdict_name(b->verdict));
 	if (b->verdict != RECONCILE_NONE) {
 		cJSON_AddNumberToObject(o, "module_us", (double)b->module_us);
@@ -166,7 +167,7 @@ static cJSON *container_json(const struct report *r, const struct decision *d)
 void report_json(const struct report *r, FILE *out)
 {
 	cJSON *o = cJSON_CreateObject(), *list;
-	char when[RECORD_TIME_SIZE], *text;
+	char when[RECORD_TIME_SIZE], shown[600], *text;
 	size_t i;
 
 	record_time(r->unix_ms, when);
@@ -193,7 +194,7 @@ void report_json(const struct report *r, FILE *out)
 		cJSON_AddNumberToObject(o, "exits_lost", (double)r->exits_lost);
 	}
 	if (r->trouble)
-		cJSON_AddStringToObject(o, "trouble", r->trouble);
+		cJSON_AddStringToObject(o, "trouble", escape(r->trouble, shown, sizeof(shown)));
 	cJSON_AddBoolToObject(o, "server_reachable", r->server.reachable);
 	cJSON_AddNumberToObject(o, "waiting", (double)r->waiting);
 	text = cJSON_PrintUnformatted(o);

@@ -22,3 +22,18 @@ CORE_TESTS := $(CORE_TESTS:%=$(O)/tests/unit/test_%)
 $(CORE_TESTS): $(CORE_LIB)
 $(CORE_TESTS): UNIT_LIBS = -lcjson -lm
 SUITES += $(CORE_TESTS)
+
+$(O)/tests/unit/test_spool: $(O)/userspace/io/spool.o $(O)/userspace/io/file.o
+$(O)/tests/unit/test_spool: UNIT_LIBS = -pthread
+SUITES += $(O)/tests/unit/test_spool
+
+# Natively, with the module and the runtime played by the test.
+tests/monitor/check_monitor.py: monitor $(O)/logserver/logserver
+SUITES += tests/monitor/check_monitor.py
+
+$(O)/tests/fuzz/fuzz_snapshot_parse: $(CORE_SOURCES)
+$(O)/tests/fuzz/fuzz_runtime: userspace/io/runtime.c userspace/io/http.c userspace/core/model.c
+$(O)/tests/fuzz/fuzz_crontab: userspace/core/crontab.c
+MONITOR_FUZZERS := $(addprefix $(O)/tests/fuzz/fuzz_,snapshot_parse runtime crontab)
+$(MONITOR_FUZZERS): FUZZ_LIBS = $(shell pkg-config --libs libcurl libcjson) -lm
+FUZZERS += $(MONITOR_FUZZERS)

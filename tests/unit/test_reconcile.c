@@ -126,6 +126,29 @@ static void exits(void **state)
 	assert_int_equal(b.verdict, RECONCILE_AGREED);
 }
 
+/* What a newcomer used before it joined, the others have not counted; no more than that. */
+static void joined(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	init(&s);
+	set(&s, 500000, 300000, 300000);
+	assert_int_equal(run(&s).verdict, RECONCILE_DISPUTED);
+	s.container.cpu_new_us = 200000;
+	assert_int_equal(run(&s).verdict, RECONCILE_AGREED);
+	assert_int_equal(run(&s).apart_us, 0);
+	s.container.cpu_new_us = 100000;
+	assert_int_equal(run(&s).verdict, RECONCILE_DISPUTED);
+	/* Born, joined and died in the window. */
+	add_exit(&s, 2, 5000000, 100000);
+	set(&s, 500000, 400000, 400000);
+	assert_int_equal(run(&s).verdict, RECONCILE_AGREED);
+	/* It is no excuse for CPU that nobody explains. */
+	set(&s, 500000, 900000, 900000);
+	assert_int_equal(run(&s).verdict, RECONCILE_DISPUTED);
+}
+
 static void nothing_compared(void **state)
 {
 	struct scene s;
@@ -152,6 +175,7 @@ int main(void)
 		cmocka_unit_test(verdicts),
 		cmocka_unit_test(skew),
 		cmocka_unit_test(exits),
+		cmocka_unit_test(joined),
 		cmocka_unit_test(nothing_compared),
 	};
 

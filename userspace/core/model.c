@@ -163,10 +163,12 @@ void model_compare(struct model *m, const struct model *last)
 		const struct model_process *then = model_find_process(last, p->pid, p->start_us);
 		struct model_container *c = &m->containers[p->container];
 
-		if (then)
+		if (then) {
 			c->cpu_window_us += growth(p->cpu_us, then->cpu_us);
-		else if (p->start_us >= last->boot_time_us)
+		} else if (p->start_us >= last->boot_time_us) {
 			c->cpu_window_us += p->cpu_us;
+			c->cpu_new_us += p->cpu_us;
+		}
 		/* Else it came from elsewhere: what it used here is not known. */
 	}
 	for (i = 0; i < m->container_count; i++) {

@@ -62,6 +62,7 @@ struct model_container {
 	bool has_window;		/* it was there, the same one, at both ends */
 	bool has_cgroup_window;
 	uint64_t cpu_window_us;		/* of its live processes, by the module */
+	uint64_t cpu_new_us;		/* of that, of those born in the window */
 	uint64_t cgroup_window_us;	/* by cpu.stat */
 	uint32_t cpu_centi;		/* cpu_window_us in 1/100 % of one CPU */
 };

@@ -45,16 +45,30 @@ static const struct reconcile_sum *find_sum(const struct reconcile_witness *w, u
  * had counted, and less what this one counts itself (it died after being collected, or
  * is a zombie still).
  */
-static uint64_t exited_share(const struct reconcile_exit *ev, const struct model *m,
-			     const struct model *last)
+static void add_exit(struct reconcile_books *b, const struct reconcile_exit *ev,
+		     const struct model *m, const struct model *last)
 {
 	const struct model_process *p = model_find_process(m, ev->pid, ev->start_us);
 
+	b->exits++;
 	if (!p)
 		p = model_find_process(last, ev->pid, ev->start_us);
-	if (!p)
-		return ev->cpu_us;
-	return ev->cpu_us > p->cpu_us ? ev->cpu_us - p->cpu_us : 0;
+	if (!p) {
+		b->exited_us += ev->cpu_us;
+		b->joined_us += ev->cpu_us;
+	} else if (ev->cpu_us > p->cpu_us) {
+		b->exited_us += ev->cpu_us - p->cpu_us;
+	}
+}
+
+/* How far @us is from what the module and the exits explain. */
+static uint64_t unexplained(const struct reconcile_books *b, uint64_t us)
+{
+	uint64_t most = b->module_us + b->exited_us, least = most - b->joined_us;
+
+	if (us < least)
+		return least - us;
+	return us > most ? us - most : 0;
 }
 
 static uint64_t apart(uint64_t a, uint64_t b)
@@ -67,13 +81,13 @@ static void judge(struct reconcile_books *b, bool has_cgroup, uint64_t skew_us,
 {
 	uint64_t explained = b->module_us + b->exited_us;
 	uint64_t largest = explained > b->scheduler_us ? explained : b->scheduler_us;
-	uint64_t ms = apart(explained, b->scheduler_us);
+	uint64_t ms = unexplained(b, b->scheduler_us);
 	uint64_t mc = 0, sc = 0;
 
 	b->apart_us = ms;
 	b->odd = RECONCILE_MODULE;
 	if (has_cgroup) {
-		mc = apart(explained, b->cgroup_us);
+		mc = unexplained(b, b->cgroup_us);
 		sc = apart(b->scheduler_us, b->cgroup_us);
 		if (b->cgroup_us > largest)
 			largest = b->cgroup_us;
@@ -107,6 +121,7 @@ void reconcile(const struct model *m, const struct model *last,
 		if (!c->has_window)
 			continue;
 		b->module_us = c->cpu_window_us;
+		b->joined_us = c->cpu_new_us;
 		b->cgroup_us = c->has_cgroup_window ? c->cgroup_window_us : 0;
 		if (!now || !then)
 			continue;
@@ -122,8 +137,7 @@ void reconcile(const struct model *m, const struct model *last,
 			    exits[e].exit_us <= last->boot_time_us ||
 			    exits[e].exit_us > m->boot_time_us)
 				continue;
-			b->exits++;
-			b->exited_us += exited_share(&exits[e], m, last);
+			add_exit(b, &exits[e], m, last);
 		}
 		judge(b, c->has_cgroup_window, skew_us, policy);
 	}

@@ -4,7 +4,9 @@
  *
  *	module (live processes) + exited (witness) = scheduler (witness) = cgroup (cpu.stat)
  *
- * within the time that the sources were read apart.  Pure.
+ * within the time that the sources were read apart.  A process born in the window may
+ * have used part of its CPU before it joined the container's cgroup, as a runtime's own
+ * init does: so much less may the other two have counted.  Pure.
  */
 #ifndef CORE_RECONCILE_H
 #define CORE_RECONCILE_H
@@ -24,7 +26,6 @@ struct reconcile_exit {
 struct reconcile_sum {
 	uint64_t container_cgroup_id;
 	uint64_t cpu_us;
-	uint64_t exits_lost;
 };
 
 /* What the witness had to say at one moment. */
@@ -51,6 +52,7 @@ struct reconcile_books {
 	enum reconcile_source odd;	/* of a dispute: the one farthest from the others */
 	uint64_t module_us;
 	uint64_t exited_us;
+	uint64_t joined_us;		/* of those two, what may have been used elsewhere */
 	uint64_t scheduler_us;
 	uint64_t cgroup_us;
 	uint64_t apart_us;		/* the largest difference */

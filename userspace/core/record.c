@@ -47,6 +47,12 @@ static double centi(double value)
 	return (double)(int64_t)(value * 100 + 0.5) / 100;
 }
 
+/* The log server takes no empty texts: one that isn't known is left out. */
+static int add_text(cJSON *o, const char *key, const char *text)
+{
+	return !*text || cJSON_AddStringToObject(o, key, text) ? 0 : -ENOMEM;
+}
+
 cJSON *record_intent(const struct record_origin *from, const struct decision *d, int64_t unix_ms)
 {
 	const struct model_container *c = d->container;
@@ -58,21 +64,22 @@ cJSON *record_intent(const struct record_origin *from, const struct decision *d,
 	record_reason(d, reason, sizeof(reason));
 	if (o && cJSON_AddNumberToObject(o, "pid", c->pid) &&
 	    cJSON_AddStringToObject(o, "container_id", c->id) &&
-	    cJSON_AddStringToObject(o, "name", c->name) &&
+	    cJSON_AddStringToObject(o, "name", *c->name ? c->name : "?") &&
 	    cJSON_AddNumberToObject(o, "vsz", (double)c->vsz_kib) &&
 	    cJSON_AddNumberToObject(o, "rss", (double)c->rss_kib) &&
 	    cJSON_AddNumberToObject(o, "memory_usage", centi(c->memory_percent)) &&
 	    cJSON_AddNumberToObject(o, "cpu_usage", c->cpu_centi / 100.0) &&
 	    cJSON_AddStringToObject(o, "action", "intent") &&
 	    !add_origin(o, from, what, unix_ms) &&
-	    cJSON_AddStringToObject(o, "container_name", c->runtime.name) &&
-	    cJSON_AddStringToObject(o, "image", c->runtime.image) &&
+	    !add_text(o, "container_name", c->runtime.name) &&
+	    !add_text(o, "image", c->runtime.image) &&
 	    cJSON_AddStringToObject(o, "class", class_name(d->class)) &&
 	    cJSON_AddStringToObject(o, "reason", reason) &&
 	    cJSON_AddNumberToObject(o, "memory_current", (double)c->cgroup.memory_bytes) &&
 	    cJSON_AddNumberToObject(o, "sequence", (double)from->sequence) &&
-	    cJSON_AddStringToObject(o, "cgroup", c->path) &&
-	    cJSON_AddNumberToObject(o, "cgroup_id", (double)c->cgroup.inode) &&
+	    cJSON_AddStringToObject(o, RECORD_CGROUP, c->path) &&
+	    cJSON_AddNumberToObject(o, RECORD_INTENDED_MS, (double)unix_ms) &&
+	    cJSON_AddNumberToObject(o, RECORD_CGROUP_ID, (double)c->cgroup.inode) &&
 	    cJSON_AddStringToObject(o, "witness", reconcile_verdict_name(d->books->verdict)))
 		return o;
 	cJSON_Delete(o);
@@ -86,11 +93,14 @@ int record_complete(cJSON *intent, const struct record_death *death, int64_t uni
 	record_time(unix_ms, when);
 	cJSON_DeleteItemFromObjectCaseSensitive(intent, "action");
 	cJSON_DeleteItemFromObjectCaseSensitive(intent, "timestamp");
+	cJSON_DeleteItemFromObjectCaseSensitive(intent, RECORD_CGROUP);
+	cJSON_DeleteItemFromObjectCaseSensitive(intent, RECORD_INTENDED_MS);
 	return cJSON_AddStringToObject(intent, "action", "killed") &&
 	       cJSON_AddStringToObject(intent, "timestamp", when) &&
 	       cJSON_AddBoolToObject(intent, "verified", death->verified) &&
 	       cJSON_AddNumberToObject(intent, "signal", SIGKILL) &&
-	       cJSON_AddNumberToObject(intent, "kill_latency_ms", centi(death->latency_ms)) ?
+	       (death->latency_ms < 0 ||
+		cJSON_AddNumberToObject(intent, "kill_latency_ms", centi(death->latency_ms))) ?
 		       0 : -ENOMEM;
 }
 

@@ -9,6 +9,11 @@
 
 #include "userspace/core/decide.h"
 
+/* Of an intent only, for whoever finds it after a crash; its record lacks them. */
+#define RECORD_CGROUP "cgroup"			/* path of the victim's own group */
+#define RECORD_CGROUP_ID "cgroup_id"		/* its inode; the record has it too */
+#define RECORD_INTENDED_MS "intended_ms"	/* Unix time */
+
 /* "2026-11-23T06:40:01.123Z" */
 #define RECORD_TIME_SIZE 32
 
@@ -23,7 +28,7 @@ struct record_origin {
 /* How a kill ended. */
 struct record_death {
 	bool verified;		/* its cgroup was seen empty, and the runtime has let it go */
-	double latency_ms;	/* from the act until then */
+	double latency_ms;	/* from the act until then; negative: not known */
 };
 
 /* UTC, RFC 3339 with milliseconds, into @buf of RECORD_TIME_SIZE. */

@@ -75,24 +75,30 @@ static int read_number(int dir, const char *name, uint64_t *ret)
 	return err;
 }
 
-/* A file of lines "key number". */
+/* In lines "key number", which may be cut up. */
+static int find_key(char *text, const char *key, uint64_t *ret)
+{
+	size_t key_len = strlen(key);
+	char *line, *rest;
+
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		if (!strncmp(line, key, key_len) && line[key_len] == ' ') {
+			*ret = strtoull(line + key_len + 1, NULL, 10);
+			return 0;
+		}
+	return -EBADMSG;
+}
+
 static int read_key(int dir, const char *name, const char *key, uint64_t *ret)
 {
-	size_t len, key_len = strlen(key);
-	char *text, *line, *rest;
+	size_t len;
+	char *text;
 	int err;
 
 	err = file_read_all(dir, name, CONTROL_FILE_MAX, &text, &len);
 	if (err)
 		return err;
-	err = -EBADMSG;
-	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-		if (strncmp(line, key, key_len) || line[key_len] != ' ')
-			continue;
-		*ret = strtoull(line + key_len + 1, NULL, 10);
-		err = 0;
-		break;
-	}
+	err = find_key(text, key, ret);
 	free(text);
 	return err;
 }
@@ -110,13 +116,17 @@ void cgroup_read(int root, const char *path, struct model_cgroup *ret)
 	close(fd);
 }
 
-int cgroup_populated(int fd)
+int cgroup_populated(int events)
 {
+	char text[256];
 	uint64_t value;
-	int err = read_key(fd, "cgroup.events", "populated", &value);
+	ssize_t n;
+	int err;
 
-	/* Below a removed group there are no names any more. */
-	if (err == -ENOENT || err == -ENODEV)
-		return -ENODEV;
+	n = pread(events, text, sizeof(text) - 1, 0);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	err = find_key(text, "populated", &value);
 	return err ? err : !!value;
 }

@@ -35,10 +35,10 @@ void cgroup_read(int root, const char *path, struct model_cgroup *ret);
 
 /**
  * cgroup_populated() - are there processes in a group, or below it?
- * @fd: from cgroup_open()
+ * @events: descriptor of its cgroup.events, on which a change raises POLLPRI after this
  *
  * Return: 1 or 0; -ENODEV: the group was removed; negative errno.
  */
-int cgroup_populated(int fd);
+int cgroup_populated(int events);
 
 #endif

@@ -20,14 +20,16 @@ static int run(char *const argv[])
 int compose_up(const char *file, const char *socket, char *reason)
 {
 	char *probe[] = { "docker", "compose", "version", NULL };
-	char *plugin[] = { "docker", "compose", "-f", (char *)file, "up", "-d", NULL };
-	char *standalone[] = { "docker-compose", "-f", (char *)file, "up", "-d", NULL };
+	char *plugin[] = { "docker", "compose", "-p", "sysinfo", "-f", (char *)file, "up", "-d", NULL };
+	char *standalone[] = { "docker-compose", "-p", "sysinfo", "-f", (char *)file, "up", "-d", NULL };
 	char host[256];
 	int err;
 
 	if (snprintf(host, sizeof(host), "unix://%s", socket) >= (int)sizeof(host) ||
-	    setenv("DOCKER_HOST", host, 1))
-		return -ENOMEM;
+	    setenv("DOCKER_HOST", host, 1)) {
+		snprintf(reason, COMPOSE_REASON_SIZE, "compose: the socket's path is too long");
+		return -ENAMETOOLONG;
+	}
 	err = run(run(probe) == 0 ? plugin : standalone);
 	if (err == -ENOENT)
 		snprintf(reason, COMPOSE_REASON_SIZE,

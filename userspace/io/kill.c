@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,10 +16,17 @@
 /* A killed process has ended within milliseconds unless it sits in the kernel. */
 #define EMPTY_TIMEOUT_MS 2000
 
+/*
+ * How many are acted on at once: each holds two descriptors and a connection, and 1024
+ * descriptors is what a process usually may have.
+ */
+#define AT_ONCE 64
+
 /* What is open for a victim during the act. */
 struct hold {
-	int group;	/* its cgroup's folder, -1: none */
-	int events;	/* its cgroup.events, -1: none */
+	int group;	/* its cgroup's folder; -1: it is not to be touched */
+	int events;	/* its cgroup.events */
+	bool killed;	/* by cgroup.kill */
 	bool empty;
 };
 
@@ -49,35 +55,52 @@ static double now_ms(void)
 	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
+static void let_go(struct hold *h)
+{
+	if (h->events >= 0)
+		close(h->events);
+	if (h->group >= 0)
+		close(h->group);
+	h->events = h->group = -1;
+}
+
 /* Is it still the container that was decided on?  Then its group is held. */
 static void take_hold(const struct kill_options *o, struct kill_victim *v, struct hold *h)
 {
 	uint64_t inode = 0;
-	int err;
+	int populated, err;
 
-	v->outcome = KILL_GONE;
+	*h = (struct hold){ .group = -1, .events = -1 };
+	v->latency_ms = -1;
 	err = cgroup_open(o->cgroup_root, v->path, &h->group, &inode);
 	if (err) {
 		h->group = -1;
+		/* That it can't be looked at doesn't mean that it is gone. */
+		v->outcome = err == -ENOENT ? KILL_GONE : KILL_FAILED;
 		snprintf(v->reason, sizeof(v->reason), "its cgroup: %s", strerror(-err));
 		return;
 	}
+	h->events = openat(h->group, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	populated = h->events < 0 ? -errno : cgroup_populated(h->events);
+	v->outcome = KILL_GONE;
 	if (inode != v->inode) {
 		snprintf(v->reason, sizeof(v->reason), "another cgroup has its name now");
-	} else if (cgroup_populated(h->group) != 1) {
+	} else if (populated == 0 || populated == -ENODEV || populated == -ENOENT) {
 		snprintf(v->reason, sizeof(v->reason), "its cgroup is empty");
-	} else {
-		h->events = openat(h->group, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	} else if (populated < 0) {
 		v->outcome = KILL_FAILED;
+		snprintf(v->reason, sizeof(v->reason), "its cgroup.events: %s",
+			 strerror(-populated));
+	} else {
 		return;
 	}
-	close(h->group);
-	h->group = -1;
+	let_go(h);
 }
 
 /*
  * Everything in the group and below it, at once, in the kernel (cgroup-v2.rst,
- * cgroup.kill).  A plain user may not: then the runtime's SIGKILL does it.
+ * cgroup.kill).  A plain user may not: then the runtime's SIGKILL, which follows in any
+ * case, is what does it.
  */
 static void kill_group(struct hold *h)
 {
@@ -85,9 +108,7 @@ static void kill_group(struct hold *h)
 
 	if (fd < 0)
 		return;
-	if (write(fd, "1", 1) != 1) {
-		/* The runtime's SIGKILL follows in any case. */
-	}
+	h->killed = write(fd, "1", 1) == 1;
 	close(fd);
 }
 
@@ -97,7 +118,7 @@ static bool look(struct kill_victim *v, struct hold *h, double since)
 
 	if (h->empty)
 		return true;
-	populated = cgroup_populated(h->group);
+	populated = cgroup_populated(h->events);
 	if (populated == 0 || populated == -ENODEV) {
 		h->empty = true;
 		v->latency_ms = now_ms() - since;
@@ -105,21 +126,18 @@ static bool look(struct kill_victim *v, struct hold *h, double since)
 	return h->empty;
 }
 
-/* cgroup.events raises POLLPRI when it changes, and an error when the group is gone. */
+/* cgroup.events raises POLLPRI when it changes, and when the group is removed. */
 static void wait_empty(struct kill_victim *victims, struct hold *holds, size_t count, double since)
 {
-	struct pollfd *fds = calloc(count + 1, sizeof(*fds));
 	double deadline = now_ms() + EMPTY_TIMEOUT_MS;
+	struct pollfd fds[AT_ONCE];
 	size_t i, waiting;
 
-	if (!fds)
-		return;
 	for (;;) {
 		double left = deadline - now_ms();
 
 		for (i = waiting = 0; i < count; i++) {
-			fds[i].fd = -1;
-			fds[i].events = POLLPRI;
+			fds[i] = (struct pollfd){ .fd = -1, .events = POLLPRI };
 			if (holds[i].group >= 0 && !look(&victims[i], &holds[i], since)) {
 				fds[i].fd = holds[i].events;
 				waiting++;
@@ -129,76 +147,74 @@ static void wait_empty(struct kill_victim *victims, struct hold *holds, size_t c
 			break;
 		poll(fds, count, (int)left + 1);
 	}
-	free(fds);
 }
 
 static void conclude(struct kill_victim *v, const struct hold *h, const struct runtime_remove *r)
 {
-	if (h->empty && r->result != RUNTIME_FAILED) {
+	bool removed = r->result == RUNTIME_REMOVED || r->result == RUNTIME_GONE;
+
+	if (h->empty && removed) {
 		v->outcome = KILL_VERIFIED;
 	} else if (h->empty) {
 		v->outcome = KILL_UNVERIFIED;
 		snprintf(v->reason, sizeof(v->reason), "the runtime has not removed it: %.400s",
 			 r->reason);
-	} else if (r->result == RUNTIME_REMOVED) {
+	} else if (removed || h->killed || r->result == RUNTIME_NO_ANSWER) {
+		/* Whether it dies at once or later, it was told to. */
 		v->outcome = KILL_UNVERIFIED;
-		snprintf(v->reason, sizeof(v->reason), "its cgroup was not seen empty");
+		snprintf(v->reason, sizeof(v->reason), "its cgroup was not seen empty; the runtime: %.400s",
+			 r->reason);
 	} else {
 		v->outcome = KILL_FAILED;
 		snprintf(v->reason, sizeof(v->reason), "the runtime: %.400s", r->reason);
 	}
 }
 
-int kill_for_real(const struct kill_options *o, struct kill_victim *victims, size_t count)
+static void kill_some(const struct kill_options *o, struct kill_victim *victims, size_t count)
 {
-	struct runtime_remove *removals = calloc(count + 1, sizeof(*removals));
-	struct hold *holds = calloc(count + 1, sizeof(*holds));
-	size_t *which = calloc(count + 1, sizeof(*which));
+	struct runtime_remove removals[AT_ONCE];
+	struct hold holds[AT_ONCE];
+	size_t which[AT_ONCE];
+	bool by_group = false;
 	size_t i, n = 0;
 	double since;
-	int err = -ENOMEM;
 
-	if (!removals || !holds || !which)
-		goto out;
-	for (i = 0; i < count; i++) {
-		holds[i] = (struct hold){ .group = -1, .events = -1 };
+	for (i = 0; i < count; i++)
 		take_hold(o, &victims[i], &holds[i]);
-	}
 	since = now_ms();
 	for (i = 0; i < count; i++) {
 		if (holds[i].group < 0)
 			continue;
 		kill_group(&holds[i]);
-		removals[n].id = victims[i].id;
+		by_group |= holds[i].killed;
+		removals[n] = (struct runtime_remove){ .id = victims[i].id };
 		which[n++] = i;
 	}
-	/* Where cgroup.kill was permitted all are dead before the runtime is asked. */
-	if (n && geteuid() == 0)
+	/* Then they are dead before the runtime is asked, and their latency is their own. */
+	if (by_group)
 		wait_empty(victims, holds, count, since);
-	err = runtime_remove(o->runtime_socket, removals, n, o->timeout_ms);
-	if (!err)
-		wait_empty(victims, holds, count, since);
-	for (i = 0; !err && i < n; i++)
+	runtime_remove(o->runtime_socket, removals, n, o->timeout_ms);
+	wait_empty(victims, holds, count, since);
+	for (i = 0; i < n; i++)
 		conclude(&victims[which[i]], &holds[which[i]], &removals[i]);
-	for (i = 0; i < count; i++) {
-		if (holds[i].events >= 0)
-			close(holds[i].events);
-		if (holds[i].group >= 0)
-			close(holds[i].group);
-	}
-out:
-	free(removals);
-	free(holds);
-	free(which);
-	return err;
+	for (i = 0; i < count; i++)
+		let_go(&holds[i]);
 }
 
-int kill_dry(const struct kill_options *o, struct kill_victim *victims, size_t count)
+void kill_for_real(const struct kill_options *o, struct kill_victim *victims, size_t count)
+{
+	size_t done, n;
+
+	for (done = 0; done < count; done += n) {
+		n = count - done < AT_ONCE ? count - done : AT_ONCE;
+		kill_some(o, victims + done, n);
+	}
+}
+
+void kill_dry(struct kill_victim *victims, size_t count)
 {
 	size_t i;
 
-	(void)o;
 	for (i = 0; i < count; i++)
 		victims[i].outcome = KILL_DRY;
-	return 0;
 }

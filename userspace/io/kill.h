@@ -14,7 +14,7 @@
 enum kill_outcome {
 	KILL_FAILED,		/* lives, and reason says why */
 	KILL_VERIFIED,		/* its cgroup was seen empty and the runtime has let it go */
-	KILL_UNVERIFIED,	/* one of the two was not seen in time */
+	KILL_UNVERIFIED,	/* it was done, but one of the two was not seen in time */
 	KILL_GONE,		/* had ended by itself, or another is under its name: not touched */
 	KILL_DRY,		/* would have been killed */
 };
@@ -25,7 +25,7 @@ struct kill_victim {
 	uint64_t inode;		/* of that cgroup, as the decision saw it */
 
 	enum kill_outcome outcome;
-	double latency_ms;	/* from the act until its cgroup was seen empty */
+	double latency_ms;	/* from the act until its cgroup was seen empty; negative: was not */
 	char reason[KILL_REASON_SIZE];
 };
 
@@ -37,12 +37,10 @@ struct kill_options {
 
 /*
  * Two ways to carry out a plan: kill_for_real() and kill_dry(), which does nothing.
- * Return: 0, each victim says how it went; or negative errno: nothing was done.
+ * Each victim says how it went.
  */
-typedef int kill_fn(const struct kill_options *options, struct kill_victim *victims, size_t count);
-
-kill_fn kill_for_real;
-kill_fn kill_dry;
+void kill_for_real(const struct kill_options *options, struct kill_victim *victims, size_t count);
+void kill_dry(struct kill_victim *victims, size_t count);
 
 const char *kill_outcome_name(enum kill_outcome outcome);
 

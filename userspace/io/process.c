@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +32,7 @@ static int input_file(const char *input)
 	return fd;
 }
 
-static int spawn(char *const argv[], int in, int out, pid_t *ret)
+static int spawn(char *const argv[], int in, int out, bool apart, pid_t *ret)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
@@ -42,7 +43,8 @@ static int spawn(char *const argv[], int in, int out, pid_t *ret)
 	sigemptyset(&none);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	/* A group of its own (pgroup 0) is out of reach of the terminal's Ctrl-C. */
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | (apart ? POSIX_SPAWN_SETPGROUP : 0));
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
 	if (out >= 0)
@@ -70,7 +72,8 @@ int process_run(char *const argv[], const char *input, char **ret_output)
 			goto close_in;
 		}
 	}
-	err = spawn(argv, in, out, &pid);
+	/* One that works for us is not ended half-way; one that talks to the user may be. */
+	err = spawn(argv, in, out, input || ret_output, &pid);
 	if (err)
 		goto close_out;
 	while (waitpid(pid, &status, 0) < 0)

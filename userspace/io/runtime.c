@@ -98,20 +98,31 @@ int runtime_list(const char *socket, struct model *m, char *reason)
 	return err;
 }
 
-/* Those that answered "in progress" are told again, now to wait for the end. */
-static int wait_for_removal(const char *socket, struct runtime_remove *list,
+/* The error in an answer to "wait", which comes with status 200 too; NULL: none. */
+static void read_wait_error(const struct http_request *r, char *buf, size_t size)
+{
+	cJSON *o = cJSON_ParseWithLength(r->answer ? r->answer : "", r->answer_len);
+
+	snprintf(buf, size, "%s",
+		 o ? string_of(cJSON_GetObjectItemCaseSensitive(o, "Error"), "Message") :
+		     "its answer is malformed");
+	cJSON_Delete(o);
+}
+
+/* Those that answered "in progress" are asked again, now to wait for the end. */
+static void wait_for_removal(const char *socket, struct runtime_remove *list,
 			    struct http_request *requests, size_t count, long timeout_ms)
 {
 	struct http_request *waits = calloc(count + 1, sizeof(*waits));
 	size_t *which = calloc(count + 1, sizeof(*which));
 	size_t i, n = 0;
-	int err = -ENOMEM;
 
 	if (!waits || !which)
 		goto out;
 	for (i = 0; i < count; i++) {
 		if (requests[i].status != 409)
 			continue;
+		list[i].result = RUNTIME_NO_ANSWER;
 		waits[n] = (struct http_request){
 			.method = "POST",
 			.unix_socket = socket,
@@ -120,12 +131,14 @@ static int wait_for_removal(const char *socket, struct runtime_remove *list,
 		};
 		which[n++] = i;
 	}
-	err = http_perform(waits, n);
-	for (i = 0; !err && i < n; i++) {
+	http_perform(waits, n);
+	for (i = 0; i < n; i++) {
 		struct runtime_remove *r = &list[which[i]];
 
 		/* 200 when it is removed, 404 when it was by the time of asking. */
-		if (waits[i].status == 200 || waits[i].status == 404)
+		if (waits[i].status == 200)
+			read_wait_error(&waits[i], r->reason, sizeof(r->reason));
+		if (waits[i].status == 404 || (waits[i].status == 200 && !*r->reason))
 			r->result = RUNTIME_GONE;
 	}
 	for (i = 0; i < n; i++)
@@ -133,37 +146,52 @@ static int wait_for_removal(const char *socket, struct runtime_remove *list,
 out:
 	free(waits);
 	free(which);
-	return err;
 }
 
-int runtime_remove(const char *socket, struct runtime_remove *list, size_t count, long timeout_ms)
+static enum runtime_removal judge(const struct http_request *r)
+{
+	switch (r->status) {
+	case 200:
+	case 204:
+		return RUNTIME_REMOVED;
+	case 404:
+		return RUNTIME_GONE;
+	case 0:
+		return RUNTIME_NO_ANSWER;
+	}
+	return r->status < 500 ? RUNTIME_REFUSED : RUNTIME_NO_ANSWER;
+}
+
+void runtime_remove(const char *socket, struct runtime_remove *list, size_t count, long timeout_ms)
 {
 	struct http_request *requests = calloc(count + 1, sizeof(*requests));
 	size_t i;
 	int err;
 
+	for (i = 0; i < count; i++) {
+		list[i].result = RUNTIME_NO_ANSWER;
+		snprintf(list[i].reason, sizeof(list[i].reason), "no memory to ask it");
+	}
 	if (!requests)
-		return -ENOMEM;
+		return;
 	for (i = 0; i < count; i++)
 		requests[i] = (struct http_request){
 			.method = "DELETE",
 			.unix_socket = socket,
-			.url = http_url("http://runtime/containers/%s?force=true&v=true", list[i].id),
+			.url = http_url("http://runtime/containers/%s?force=true", list[i].id),
 			.timeout_ms = timeout_ms,
 		};
 	err = http_perform(requests, count);
 	for (i = 0; !err && i < count; i++) {
 		struct http_request *r = &requests[i];
 
-		list[i].result = r->status == 204 || r->status == 200 ? RUNTIME_REMOVED :
-				 r->status == 404 ? RUNTIME_GONE : RUNTIME_FAILED;
+		list[i].result = judge(r);
 		snprintf(list[i].reason, sizeof(list[i].reason), "%ld %.200s", r->status,
 			 r->status ? (r->answer ? r->answer : "") : r->reason);
 	}
 	if (!err)
-		err = wait_for_removal(socket, list, requests, count, timeout_ms);
+		wait_for_removal(socket, list, requests, count, timeout_ms);
 	for (i = 0; i < count; i++)
 		http_request_free(&requests[i]);
 	free(requests);
-	return err;
 }

@@ -40,14 +40,15 @@ int runtime_parse_list(const char *text, size_t len, struct model *m);
 enum runtime_removal {
 	RUNTIME_REMOVED,	/* by this request */
 	RUNTIME_GONE,		/* was not there any more, or was on its way out and went */
-	RUNTIME_FAILED,
+	RUNTIME_REFUSED,	/* it said no */
+	RUNTIME_NO_ANSWER,	/* may still do it */
 };
 
 /* One container to be removed, and how that went. */
 struct runtime_remove {
 	const char *id;
 	enum runtime_removal result;
-	char reason[RUNTIME_REASON_SIZE];	/* of a failure */
+	char reason[RUNTIME_REASON_SIZE];	/* unless it is gone */
 };
 
 /**
@@ -60,8 +61,8 @@ struct runtime_remove {
  * One that the runtime is removing already (it was started to be removed at its end) is
  * waited for.
  *
- * Return: 0, each one says how it went; or negative errno: nothing was done.
+ * Each one says how it went.
  */
-int runtime_remove(const char *socket, struct runtime_remove *list, size_t count, long timeout_ms);
+void runtime_remove(const char *socket, struct runtime_remove *list, size_t count, long timeout_ms);
 
 #endif

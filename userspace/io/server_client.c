@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "userspace/io/server_client.h"
 
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -16,7 +17,7 @@
 /* The server answers after an fdatasync, which a busy disk can hold up for seconds. */
 #define SEND_TIMEOUT_MS 10000
 /* gnuplot starts, reads a day of samples and draws, on a slow machine. */
-#define DRAW_TIMEOUT_MS 60000
+#define DRAW_TIMEOUT_MS 20000
 #define RETRY_MIN_MS 500
 #define RETRY_MAX_MS 30000
 
@@ -52,10 +53,21 @@ static long time_left(struct server_client *c)
 	return left > 0 ? (long)left : 0;
 }
 
-/* A refusal that another attempt won't change (RFC 9110; 408 and 429 ask for another). */
-static bool refused_for_good(long status)
+/* Is it our log server that speaks, and does it say this?  Another may have its port. */
+static bool answers(const struct http_request *r, const char *key)
 {
-	return status >= 400 && status < 500 && status != 408 && status != 429;
+	cJSON *o = cJSON_ParseWithLength(r->answer ? r->answer : "", r->answer_len);
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(o, key);
+	bool yes = cJSON_IsTrue(item) || cJSON_IsString(item);
+
+	cJSON_Delete(o);
+	return yes;
+}
+
+/* The batch itself is at fault: another attempt won't change that. */
+static bool is_refusal(const struct http_request *r)
+{
+	return (r->status == 400 || r->status == 413 || r->status == 422) && answers(r, "error");
 }
 
 /* Return: true if the batch is dealt with, and the next one's turn has come. */
@@ -68,8 +80,8 @@ static bool send_batch(struct server_client *c, const struct spool_batch *batch)
 		.timeout_ms = time_left(c),
 	};
 	int err = r.timeout_ms ? http_perform(&r, 1) : -ETIMEDOUT;
-	bool stored = !err && r.status == 200;
-	bool refused = !err && refused_for_good(r.status);
+	bool stored = !err && r.status == 200 && answers(&r, "received");
+	bool refused = !err && is_refusal(&r);
 
 	if (stored)
 		err = spool_done(c->spool, batch);
@@ -84,13 +96,23 @@ static bool send_batch(struct server_client *c, const struct spool_batch *batch)
 	if (err)
 		snprintf(c->status.reason, sizeof(c->status.reason), "%s", strerror(-err));
 	else if (!stored && r.status)
-		snprintf(c->status.reason, sizeof(c->status.reason), "it answered %ld: %.200s",
-			 r.status, r.answer ? r.answer : "");
+		snprintf(c->status.reason, sizeof(c->status.reason), "%s answered %ld: %.150s",
+			 c->url, r.status, r.answer ? r.answer : "");
 	else if (!stored)
 		snprintf(c->status.reason, sizeof(c->status.reason), "%.255s", r.reason);
 	pthread_mutex_unlock(&c->mutex);
 	http_request_free(&r);
 	return !err && (stored || refused);
+}
+
+static void spool_failed(struct server_client *c, int err)
+{
+	pthread_mutex_lock(&c->mutex);
+	c->status.tried = true;
+	c->status.reachable = false;
+	snprintf(c->status.reason, sizeof(c->status.reason), "the spool can't be read: %s",
+		 strerror(-err));
+	pthread_mutex_unlock(&c->mutex);
 }
 
 /* Until kicked, stopped, or, after a failure, until it is time to try again. */
@@ -137,6 +159,8 @@ static void *run(void *arg)
 				retry_ms = RETRY_MIN_MS;
 				continue;
 			}
+		} else if (err != -ENOENT) {
+			spool_failed(c, err);
 		}
 		if (!go_on)
 			break;	/* told to stop, and tried once more since */
@@ -190,20 +214,24 @@ void server_client_status(struct server_client *c, struct server_status *ret)
 	pthread_mutex_unlock(&c->mutex);
 }
 
-void server_client_stop(struct server_client *c, long drain_ms)
+bool server_client_stop(struct server_client *c, long drain_ms)
 {
+	bool reachable;
+
 	if (!c)
-		return;
+		return false;
 	pthread_mutex_lock(&c->mutex);
 	c->stopping = true;
 	c->deadline_ms = now_ms() + drain_ms;
 	pthread_cond_signal(&c->wake);
 	pthread_mutex_unlock(&c->mutex);
 	pthread_join(c->thread, NULL);
+	reachable = c->status.reachable;
 	pthread_cond_destroy(&c->wake);
 	pthread_mutex_destroy(&c->mutex);
 	free(c->url);
 	free(c);
+	return reachable;
 }
 
 static int save(const char *folder, const char *name, const struct http_request *r)

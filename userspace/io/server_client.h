@@ -32,8 +32,11 @@ void server_client_kick(struct server_client *c);
 
 void server_client_status(struct server_client *c, struct server_status *ret);
 
-/* Sends what it can within @drain_ms, then ends.  What is left stays in the spool. */
-void server_client_stop(struct server_client *c, long drain_ms);
+/*
+ * Sends what it can within @drain_ms, then ends.  What is left stays in the spool.  NULL is
+ * no error.  Return: whether the log server took what it was sent last.
+ */
+bool server_client_stop(struct server_client *c, long drain_ms);
 
 /**
  * server_draw() - have the graphs drawn, and fetch them

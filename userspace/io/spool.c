@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "userspace/io/file.h"
 
 #define INTENT "intent.json"
+#define REFUSED "refused-"
 #define BATCH_NAME_SIZE 64
 /* Far more than one cycle can make; what is larger is not ours. */
 #define BATCH_MAX (64u << 20)
@@ -54,8 +56,9 @@ static bool parse_name(const char *name, struct spool_batch *ret)
 	return false;
 }
 
-/* Calls @fn for each batch. */
-static int each_batch(struct spool *s, void (*fn)(void *ctx, const struct spool_batch *b), void *ctx)
+/* Calls @fn for each batch that waits, or was refused. */
+static int each_batch(struct spool *s, bool refused,
+		      void (*fn)(void *ctx, const struct spool_batch *b), void *ctx)
 {
 	struct spool_batch b;
 	struct dirent *entry;
@@ -70,9 +73,17 @@ static int each_batch(struct spool *s, void (*fn)(void *ctx, const struct spool_
 		close(fd);
 		return -ENOMEM;
 	}
-	while ((entry = readdir(d)))
-		if (parse_name(entry->d_name, &b))
+	while ((entry = readdir(d))) {
+		const char *name = entry->d_name;
+
+		if (refused) {
+			if (strncmp(name, REFUSED, strlen(REFUSED)))
+				continue;
+			name += strlen(REFUSED);
+		}
+		if (parse_name(name, &b))
 			fn(ctx, &b);
+	}
 	closedir(d);
 	return 0;
 }
@@ -83,6 +94,29 @@ static void note_next(void *ctx, const struct spool_batch *b)
 
 	if (b->number >= *next)
 		*next = b->number + 1;
+}
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+}
+
+/*
+ * The generator's script holds the lock for a moment when it looks whether somebody has
+ * it: that is waited for, a monitor is not.
+ */
+static int take_lock(int fd)
+{
+	const struct sigaction interrupt = { .sa_handler = on_alarm };
+	struct sigaction before;
+	int err;
+
+	sigaction(SIGALRM, &interrupt, &before);
+	alarm(1);
+	err = flock(fd, LOCK_EX) ? -errno : 0;
+	alarm(0);
+	sigaction(SIGALRM, &before, NULL);
+	return err == -EINTR ? -EBUSY : err;
 }
 
 int spool_open(const char *dir, struct spool **ret)
@@ -104,10 +138,9 @@ int spool_open(const char *dir, struct spool **ret)
 	s->lock = openat(s->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (s->lock < 0)
 		goto fail_errno;
-	if (flock(s->lock, LOCK_EX | LOCK_NB)) {
-		err = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	err = take_lock(s->lock);
+	if (err)
 		goto fail;
-	}
 	/* The generator's script is run from elsewhere. */
 	if (!realpath(dir, s->lock_path))
 		goto fail_errno;
@@ -116,7 +149,10 @@ int spool_open(const char *dir, struct spool **ret)
 		goto fail;
 	}
 	strcat(s->lock_path, "/lock");
-	err = each_batch(s, note_next, &s->next);
+	/* The refused keep their numbers, or a later one would take their place. */
+	err = each_batch(s, false, note_next, &s->next);
+	if (!err)
+		err = each_batch(s, true, note_next, &s->next);
 	if (err)
 		goto fail;
 	*ret = s;
@@ -155,7 +191,7 @@ int spool_put(struct spool *s, enum spool_kind kind, const char *body)
 	int err;
 
 	if (kind == SPOOL_MEMORY) {
-		err = each_batch(s, count_memory, &waiting);
+		err = each_batch(s, false, count_memory, &waiting);
 		if (err)
 			return err;
 		if (waiting >= SPOOL_MEMORY_BATCHES_MAX)
@@ -182,7 +218,7 @@ int spool_first(struct spool *s, struct spool_batch *ret)
 	size_t len;
 	int err;
 
-	err = each_batch(s, keep_first, &first);
+	err = each_batch(s, false, keep_first, &first);
 	if (err)
 		return err;
 	if (first.number == UINT64_MAX)
@@ -205,10 +241,10 @@ int spool_done(struct spool *s, const struct spool_batch *batch)
 
 int spool_refuse(struct spool *s, const struct spool_batch *batch)
 {
-	char name[BATCH_NAME_SIZE], aside[BATCH_NAME_SIZE + sizeof("refused-")];
+	char name[BATCH_NAME_SIZE], aside[BATCH_NAME_SIZE + sizeof(REFUSED)];
 
 	batch_name(name, batch->number, batch->kind);
-	snprintf(aside, sizeof(aside), "refused-%s", name);
+	snprintf(aside, sizeof(aside), REFUSED "%s", name);
 	return renameat(s->dir, name, s->dir, aside) ? -errno : 0;
 }
 
@@ -224,7 +260,7 @@ size_t spool_waiting(struct spool *s)
 {
 	size_t n = 0;
 
-	each_batch(s, count, &n);
+	each_batch(s, false, count, &n);
 	return n;
 }
 
@@ -238,6 +274,14 @@ int spool_intended(struct spool *s, char **ret_body)
 	size_t len;
 
 	return file_read_all(s->dir, INTENT, BATCH_MAX, ret_body, &len);
+}
+
+int spool_intent_broken(struct spool *s)
+{
+	char aside[64];
+
+	snprintf(aside, sizeof(aside), "broken-%020llu-" INTENT, (unsigned long long)s->next++);
+	return renameat(s->dir, INTENT, s->dir, aside) ? -errno : 0;
 }
 
 int spool_intent_done(struct spool *s)

@@ -77,6 +77,9 @@ int spool_intend(struct spool *s, const char *body);
 /* What an earlier monitor intended and didn't complete.  Return: 0, -ENOENT, or negative errno. */
 int spool_intended(struct spool *s, char **ret_body);
 
+/* What was intended can't be read: it is put aside as "broken-…".  Return: 0 or negative errno. */
+int spool_intent_broken(struct spool *s);
+
 /* It has its outcome, which is on disk.  Return: 0 or negative errno. */
 int spool_intent_done(struct spool *s);
 
