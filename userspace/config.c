@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kmod/sysinfo_abi.h"
@@ -235,10 +236,17 @@ static int on_key(void *ctx, const char *section, const char *key, const char *v
 static bool read_file(struct config *c, char *reason)
 {
 	struct file_reading r = { .config = c };
+	struct stat st;
 	int line;
 
 	if (!c->file[0])
 		return true;
+	/* To the parser a folder is an empty file. */
+	if (!stat(c->file, &st) && !S_ISREG(st.st_mode)) {
+		snprintf(reason, CONFIG_REASON_SIZE, "the configuration %.200s is no regular file",
+			 c->file);
+		return false;
+	}
 	line = ini_parse(c->file, on_key, &r);
 	if (line == -1)
 		snprintf(reason, CONFIG_REASON_SIZE, "can't read the configuration %.200s: %s", c->file,

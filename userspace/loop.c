@@ -362,7 +362,9 @@ static bool act(struct loop *l, const struct plan *plan, const struct model *m,
 		goto out;
 	}
 	err = loop_recover(s);
-	if (err) {
+	if (err == -EBADMSG) {
+		set_trouble(l, "earlier intents are put aside in the spool", err);
+	} else if (err) {
 		set_trouble(l, err == -EAGAIN ? "earlier victims are still on their way out; nothing is removed" :
 						"earlier intents are not resolved, so nothing is removed", err);
 		goto out;
@@ -463,7 +465,8 @@ static void cycle(struct loop *l)
 			 "the snapshot does not follow the last one (module loaded anew?); nothing is removed");
 	}
 	server_client_kick(l->setup->client);
-	if (r.plan || l->trouble[0])
+	/* The very first look has nothing to say. */
+	if (l->cycle || l->trouble[0])
 		print_report(l, &r);
 	free(victims);
 	judgement_free(&j);
@@ -638,7 +641,8 @@ int loop_recover(const struct loop_setup *setup)
 	free(text);
 	if (!cJSON_IsArray(intents)) {
 		cJSON_Delete(intents);
-		return spool_intent_broken(setup->spool);
+		err = spool_intent_broken(setup->spool);
+		return err ? err : -EBADMSG;
 	}
 	err = resolve(setup, intents);
 	if (!err)

@@ -29,7 +29,7 @@ struct loop_setup {
  * survived, gets none: nothing is claimed that isn't known.  What can't be read is put
  * aside in the spool.
  *
- * Return: 0; -EAGAIN: one is still on its way out; negative errno.
+ * Return: 0; -EBADMSG: they couldn't be read, and are put aside; -EAGAIN: one is still on its way out; negative errno.
  */
 int loop_recover(const struct loop_setup *setup);
 

@@ -162,11 +162,11 @@ static int start_generator(const struct config *config, const struct spool *spoo
 	return 0;
 }
 
-static void stop_generator(void)
+static void stop_generator(const struct spool *spool)
 {
 	char reason[GENERATOR_REASON_SIZE];
 
-	if (generator_remove(reason))
+	if (generator_remove(spool_lock_path(spool), reason))
 		say("the generator's cron entry may still be there: %s", reason);
 }
 
@@ -187,6 +187,7 @@ static int run(const struct config *config)
 	char reason[LOOP_REASON_SIZE], generator_reason[GENERATOR_REASON_SIZE];
 	bool generator = false, reachable;
 	size_t waiting;
+	int err;
 
 	if (http_init()) {
 		say("libcurl can't be used");
@@ -200,12 +201,15 @@ static int run(const struct config *config)
 	if (open_spool(config, &setup.spool) || open_cgroups(config, &setup.cgroup_root) ||
 	    open_runtime(config, &setup.runtime_socket) || open_witness(config, &setup.witness))
 		goto out;
-	if (loop_recover(&setup))
+	err = loop_recover(&setup);
+	if (err == -EBADMSG)
+		say("the last run's intents can't be read; they are put aside in %s", config->spool);
+	else if (err)
 		say("the last run's intents can't be resolved yet; nothing is removed until they are");
 	if (start_compose(config, setup.runtime_socket))
 		goto out;
 	/* What an earlier monitor that was killed may have left; no matter if there is no cron. */
-	generator_remove(generator_reason);
+	generator_remove(spool_lock_path(setup.spool), generator_reason);
 	generator = config->generator;
 	if (start_generator(config, setup.spool, setup.runtime_socket))
 		goto out;
@@ -221,7 +225,7 @@ static int run(const struct config *config)
 		status = STATUS_DONE;
 out:
 	if (generator)
-		stop_generator();
+		stop_generator(setup.spool);
 	reachable = server_client_stop(setup.client, DRAIN_MS);
 	if (setup.spool) {
 		waiting = spool_waiting(setup.spool);

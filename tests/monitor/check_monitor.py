@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 
+sys.dont_write_bytecode = True
 from stand import (MONITOR, TAKEN, Container, Stand, boottime_us, cgroup_mount, container_id,
                    equal, rules, true)
 
@@ -66,7 +67,10 @@ def test_bad_configuration(stand):
             file.write(text)
         one_line(stand.run("--config", path), 2, f"{path}:{line}: ", said)
         one_line(stand.run("--config", path, "--check-config"), 2, f"{path}:{line}: ")
-    one_line(stand.run("--config", stand.dir), 2, stand.dir)
+
+
+def test_configuration_that_is_a_folder(stand):
+    one_line(stand.run("--config", stand.dir, "--check-config"), 2, stand.dir)
 
 
 def test_options_win_over_the_configuration(stand):
@@ -128,7 +132,10 @@ def bad_snapshots(module):
 def test_unusable_snapshot_at_the_start(stand):
     for name, content in bad_snapshots(stand.module):
         stand.module.hold(content)
-        one_line(stand.run(*stand.options(), "--no-generator"), 3, stand.module.path)
+        try:
+            one_line(stand.run(*stand.options(), "--no-generator"), 3, stand.module.path)
+        except AssertionError as failure:
+            raise AssertionError(f"{name}: {failure}") from None
     huge = stand.path("huge")
     with open(huge, "w") as file:
         file.truncate((128 << 20) + 1)
@@ -140,15 +147,13 @@ def test_unusable_snapshot_at_the_start(stand):
 def test_snapshot_that_never_answers(stand):
     """Somebody's pipe is not the module's file; waiting for its other end has no end."""
     os.mkfifo(stand.path("pipe"))
-    try:
-        one_line(stand.run("--snapshot", stand.path("pipe")), 3, stand.path("pipe"))
-    except subprocess.TimeoutExpired:
-        raise AssertionError("it waits for the pipe's other end") from None
+    one_line(stand.run("--snapshot", stand.path("pipe")), 3, stand.path("pipe"))
 
 
 def test_no_runtime(stand):
-    for bad in (stand.path("missing.sock"),):
-        one_line(stand.run(*stand.options(), "--no-generator", "--runtime-socket", bad), 1, bad, "start Docker")
+    bad = stand.path("missing.sock")
+    one_line(stand.run(*stand.options(), "--no-generator", "--runtime-socket", bad), 1, bad,
+             "start Docker")
 
 
 def test_no_cgroup_v2(stand):
@@ -304,12 +309,11 @@ def test_bad_snapshot_while_running(stand):
     os.unlink(stand.module.path)
     cycle = monitor.wait_cycle(lambda c: "insmod" in c.get("trouble", ""), "module unloaded")
     stand.module.hold(None)
-    stand.module.thread.join()
     nothing_removed(stand)
     # A snapshot that stays the same is no window either.
     monitor.wait_cycle(lambda c: "does not follow" in c.get("trouble", ""), "stale", cycle["cycle"])
     nothing_removed(stand)
-    stand.module.write()
+    stand.module.resume()
     cycle = monitor.wait_cycle(lambda c: c.get("killed"), "it recovers", cycle["cycle"])
     equal(stand.engine.deleted(), [victim.id], "removed")
     monitor.end(0, signal.SIGTERM)
@@ -331,19 +335,13 @@ def test_module_loaded_anew(stand):
 def test_stale_snapshot_means_keep(stand):
     """It grows from look to look, but is not of now: an hour old, or of the future."""
     stand.container(1, cpu=0.9)
-    for shift_us in (-3_600_000_000, 3_600_000_000):
-        class Shifted(dict):
-            def keys(self):
-                return ["BootTimeUs"]
-
-            def __getitem__(self, _):
-                return boottime_us() + shift_us
-
-        # An hour ago may have been before this machine's boot.
-        stand.module.changes = Shifted()
-        if boottime_us() + shift_us > 0:
-            stand.monitor("--json", "--cycles", "2", *NOTHING_KEPT).end(0)
-    nothing_removed(stand)
+    # Half of what this machine has been up, where that is less than two hours.
+    for shift_us in (-min(3_600_000_000, boottime_us() // 2), 3_600_000_000):
+        stand.module.shift_us = shift_us
+        monitor = stand.monitor("--json", *NOTHING_KEPT)
+        monitor.wait_cycle(lambda c: c["cycle"] >= 3, "three cycles")
+        monitor.close()
+        nothing_removed(stand)
 
 
 def test_contradicting_snapshot_means_keep(stand):
@@ -421,7 +419,9 @@ def test_survivor(stand):
     for its end takes no CPU."""
     server = stand.log_server()
     survivor = stand.container(1, bound=("cgroup.events", "cpu.stat"))
-    stand.engine.on_delete = lambda _: (500, b'{"message":"no"}')
+    # As before Linux 5.14.
+    os.unlink(survivor.folder + "/cgroup.kill")
+    stand.engine.on_delete = lambda _: (403, b'{"message":"no"}')
     monitor = stand.monitor("--json", *NOTHING_KEPT)
     cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a cycle with surplus")
     with open(f"/proc/{monitor.process.pid}/stat") as stat:
@@ -507,12 +507,15 @@ def test_something_else_on_the_port(stand):
 def test_intents_of_a_crashed_monitor(stand):
     server = stand.log_server()
     lives = stand.container(1)
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        boot_id = file.read().strip()
 
     def intent(container, inode, number):
         return {"pid": 1, "container_id": container, "name": "x", "vsz": 1, "rss": 1,
                 "memory_usage": 0.1, "cpu_usage": 1.5, "action": "intent",
                 "timestamp": "2026-11-23T06:40:01.123Z", "event_id": f"old-{number}", "host": "h",
-                "boot_id": "b", "cgroup": "/docker/" + container, "cgroup_id": inode}
+                "boot_id": boot_id, "cgroup": "/docker/" + container, "cgroup_id": inode,
+                "intended_ms": int(time.time() * 1000) - 120_000}
 
     intents = [intent(container_id(99), 4711, 1), intent(lives.id, os.stat(lives.folder).st_ino, 2),
                intent(lives.id, 4711, 3)]
@@ -576,26 +579,22 @@ def test_full_disk(stand):
 
 
 def test_record_that_cannot_be_written(stand):
-    """Room for the intent, but not for the record, which is a few bytes longer: the
-    intent stays until the record is written, also when there is a next kill."""
+    """The disk fills up during the act: the intent stays until the record is written,
+    also when there is a next kill."""
     first = stand.container(1, cpu=0.9)
-    stand.engine.on_list = lambda _: (200, b"[]")
     monitor = stand.monitor("--json", *NOTHING_KEPT)
-    monitor.wait_cycle(lambda c: rules(c), "a good cycle")
-    pid = str(monitor.process.pid)
 
-    def on_delete(_):
-        size = os.stat(stand.spool + "/intent.json").st_size
-        subprocess.run(["prlimit", "--pid", pid, f"--fsize={size}:unlimited"], check=True)
+    def limit(size):
+        subprocess.run(["prlimit", "--pid", str(monitor.process.pid), f"--fsize={size}:unlimited"],
+                       check=True)
 
-    stand.engine.on_delete = on_delete
-    stand.engine.on_list = lambda _: None
+    stand.engine.on_delete = lambda _: limit(64)
     monitor.wait_cycle(lambda c: "File too large" in c.get("trouble", ""), "it is said")
     equal(first.lives(), False, "the first is dead")
     stand.engine.on_delete = lambda _: None
+    limit("unlimited")
     second = stand.container(2, cpu=0.9)
-    subprocess.run(["prlimit", "--pid", pid, "--fsize=unlimited:unlimited"], check=True)
-    monitor.wait_for(lambda: not second.lives(), "the second is dead")
+    monitor.wait_cycle(lambda c: c.get("killed") and second.id in rules(c), "the second is killed")
     monitor.end(0, signal.SIGTERM)
     server = stand.log_server()
     stand.monitor("--json", "--cycles", "1").end(0)
@@ -635,7 +634,7 @@ def test_hostile_names(stand):
         equal(bytes(bad), b"", f"bytes in what it says {options}")
         true(b"gpj.exe" in said, said)
     for cycle in monitor.cycles():
-        equal({c["name"] for c in cycle["containers"]}, {HOSTILE}, "the name in JSON")
+        true(all("gpj.exe" in c["name"] for c in cycle["containers"]), "the names in JSON")
     # In a runtime's words for its trouble, too.
     stand.engine.on_list = lambda _: (500, HOSTILE.encode())
     fake = stand.fake_log_server(lambda *_: (503, HOSTILE.encode()))

@@ -20,7 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MONITOR = os.environ.get("MONITOR") or os.path.join(HERE, "../../monitor")
 LOGSERVER = os.path.join(HERE, "../../build/logserver/logserver")
 # Every wait ends: what hangs fails its test, not the run.
-PATIENCE_S = 30
+PATIENCE_S = 25
 # How often the module makes a new snapshot; the monitor looks every second.
 FEED_S = 0.1
 
@@ -45,7 +45,7 @@ def true(value, what):
 
 
 def container_id(number):
-    return f"{number:x}".rjust(64, "c")
+    return f"{number:012x}".ljust(64, "c")
 
 
 def boottime_us():
@@ -60,6 +60,7 @@ class Module:
         self.sequence = 0
         self.containers = []
         self.changes = {}
+        self.shift_us = 0  # how far its clock is off
         self.held = None
         self.lock = threading.Lock()
         self.ended = threading.Event()
@@ -76,7 +77,7 @@ class Module:
         self.sequence += 1
         return {
             "SchemaVersion": 1, "Instance": "0f9c2b1e-0000-4000-8000-000000000001",
-            "Sequence": self.sequence, "BootTimeUs": now, "CollectUs": 100, "Kernel": "6.1.0",
+            "Sequence": self.sequence, "BootTimeUs": now + self.shift_us, "CollectUs": 100, "Kernel": "6.1.0",
             "TotalRAM": 8388608, "FreeRAM": 6291456, "UsedRAM": 2097152, "AvailableRAM": 7000000,
             "BufferRAM": 1000, "CPUs": 2, "LoadAvg": [0, 0, 0],
             "CPU": {"UserUs": 1, "SystemUs": 1, "IdleUs": 1, "IOWaitUs": 0, "StealUs": 0},
@@ -103,6 +104,12 @@ class Module:
         self.ended.set()
         self.thread.join()
 
+    def resume(self):
+        """After close()."""
+        self.ended.clear()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
 
 class Container:
     """One process, named in the snapshot; alive in a group of its own if it has one."""
@@ -126,7 +133,7 @@ class Container:
         return {**self.fields, "CPUTimeUs": int((now - self.start_us) * self.cpu)}
 
     def listed(self, **changes):
-        return {"Id": self.id, "Names": ["/n-" + self.id[-4:]], "Image": "sysinfo/test",
+        return {"Id": self.id, "Names": ["/n-" + self.id[:12]], "Image": "sysinfo/test",
                 "State": "running", "Labels": {}, **changes}
 
 
@@ -155,7 +162,9 @@ class Groups:
 
     def mount(self, *words):
         subprocess.run(["mount", *words], check=True)
-        self.mounts.append(words[-1])
+        # What is mounted below the folder of the containers goes with it.
+        if not words[-1].startswith(self.root + "/docker/"):
+            self.mounts.append(words[-1])
 
     def add(self, container, memory_mib=1, bound=("cgroup.events", "cgroup.kill", "cpu.stat")):
         real = f"{self.root}/real/{container.id}"
@@ -273,7 +282,12 @@ class LogServer:
         self.data = data
         self.process = subprocess.Popen([LOGSERVER, "--port", "0", "--data", data],
                                         stdout=subprocess.PIPE, text=True)
-        self.url = re.search(r"http://\S+", self.process.stdout.readline())[0]
+        for line in self.process.stdout:
+            where = re.fullmatch(r"listening on (http://\S+)\n", line)
+            if where:
+                self.url = where[1]
+                return
+        raise AssertionError("the log server did not start")
 
     def records(self, name):
         try:
@@ -499,9 +513,12 @@ class Stand:
 
     def run(self, *options, wrap=(), program=None):
         """To its end: (status, stdout, stderr)."""
-        done = subprocess.run([*wrap, program or MONITOR, *options], capture_output=True,
-                              stdin=subprocess.DEVNULL, env=self.environment(), cwd=self.dir,
-                              timeout=PATIENCE_S)
+        try:
+            done = subprocess.run([*wrap, program or MONITOR, *options], capture_output=True,
+                                  stdin=subprocess.DEVNULL, env=self.environment(), cwd=self.dir,
+                                  timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired as still:
+            raise AssertionError(f"it does not end; it said: {still.stderr}") from None
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
     def waiting(self, prefix="0"):

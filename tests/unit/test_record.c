@@ -47,7 +47,7 @@ static void kill_record(void **state)
 	assert_non_null(o);
 	assert_string_equal(text(o, "action"), "intent");
 	assert_null(cJSON_GetObjectItem(o, "verified"));
-	assert_string_equal(text(o, "event_id"), "i-12-0123456789ab");
+	assert_string_equal(text(o, "event_id"), "i-12-0123456789abcdef");
 	assert_string_equal(text(o, "container_id"), "0123456789abcdef");
 	assert_string_equal(text(o, "name"), "na\"me");
 	assert_string_equal(text(o, "class"), "high");
@@ -62,7 +62,7 @@ static void kill_record(void **state)
 					 1000), 0);
 	assert_string_equal(text(o, "action"), "killed");
 	assert_string_equal(text(o, "timestamp"), "1970-01-01T00:00:01.000Z");
-	assert_string_equal(text(o, "event_id"), "i-12-0123456789ab");
+	assert_string_equal(text(o, "event_id"), "i-12-0123456789abcdef");
 	assert_true(cJSON_IsTrue(cJSON_GetObjectItem(o, "verified")));
 	assert_true(number(o, "kill_latency_ms") == 1.24);
 	assert_true(number(o, "signal") == 9);

@@ -24,7 +24,13 @@ static size_t entry_len(const char *text)
 	if (strncmp(text, BEGIN, len))
 		return 0;
 	len += line_len(text + len);
-	return strncmp(text + len, END, strlen(END)) ? 0 : len + strlen(END);
+	/* It may be the last line, and lack its end. */
+	if (strncmp(text + len, END, strlen(END) - 1))
+		return 0;
+	len += strlen(END) - 1;
+	if (text[len] && text[len] != '\n')
+		return 0;
+	return len + (text[len] == '\n');
 }
 
 char *crontab_without(const char *text)
@@ -77,6 +83,9 @@ char *crontab_quote(const char *word)
 			to = stpcpy(to, "'\\''");
 		else if (*word == '%')
 			to = stpcpy(to, "\\%");
+		else if (*word == '\\' && (word[1] == '\\' || word[1] == '%'))
+			/* cron would take the two for one character: the quotes part them. */
+			to = stpcpy(to, "\\''");
 		else
 			*to++ = *word;
 	}

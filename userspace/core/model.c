@@ -139,6 +139,7 @@ static uint64_t growth(uint64_t now, uint64_t before)
 
 void model_compare(struct model *m, const struct model *last)
 {
+	double centi;
 	size_t i;
 
 	m->window_us = 0;
@@ -174,7 +175,8 @@ void model_compare(struct model *m, const struct model *last)
 	for (i = 0; i < m->container_count; i++) {
 		struct model_container *c = &m->containers[i];
 
-		c->cpu_centi = (uint32_t)((double)c->cpu_window_us * 10000 / (double)m->window_us);
+		centi = (double)c->cpu_window_us * 10000 / (double)m->window_us;
+		c->cpu_centi = centi < UINT32_MAX ? (uint32_t)centi : UINT32_MAX;
 	}
 }
 

@@ -57,10 +57,10 @@ cJSON *record_intent(const struct record_origin *from, const struct decision *d,
 {
 	const struct model_container *c = d->container;
 	cJSON *o = cJSON_CreateObject();
-	char reason[256], what[13];
+	char reason[256], what[65];
 
-	/* 12 digits of an id are enough among one snapshot's, as Docker itself holds. */
-	snprintf(what, sizeof(what), "%.12s", c->id);
+	/* With the instance and the sequence it stays below the log server's 128 bytes. */
+	snprintf(what, sizeof(what), "%.64s", c->id);
 	record_reason(d, reason, sizeof(reason));
 	if (o && cJSON_AddNumberToObject(o, "pid", c->pid) &&
 	    cJSON_AddStringToObject(o, "container_id", c->id) &&

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "kmod/sysinfo_abi.h"
 
@@ -125,7 +126,9 @@ int snapshot_parse(const char *text, size_t len, struct snapshot **ret, char *re
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
-	s->document = cJSON_ParseWithLengthOpts(text, len, &end, 0);
+	/* cJSON takes a NUL within a string for its end. */
+	if (!memchr(text, '\0', len))
+		s->document = cJSON_ParseWithLengthOpts(text, len, &end, 0);
 	for (; s->document && end < text + len; end++) {
 		if (*end == ' ' || *end == '\n' || *end == '\t' || *end == '\r')
 			continue;

@@ -19,7 +19,7 @@ static int run(char *const argv[])
 
 int compose_up(const char *file, const char *socket, char *reason)
 {
-	char *probe[] = { "docker", "compose", "version", NULL };
+	char *probe[] = { "sh", "-c", "docker compose version 2>/dev/null", NULL };
 	char *plugin[] = { "docker", "compose", "-p", "sysinfo", "-f", (char *)file, "up", "-d", NULL };
 	char *standalone[] = { "docker-compose", "-p", "sysinfo", "-f", (char *)file, "up", "-d", NULL };
 	char host[256];

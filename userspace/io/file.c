@@ -14,7 +14,8 @@ int file_read_all(int dir, const char *path, size_t max, char **ret, size_t *ret
 	ssize_t n;
 	int fd, err;
 
-	fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* Not to wait for the other end of a FIFO. */
+	fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
 	text = malloc(size + 1);

@@ -43,11 +43,13 @@ static bool says_there_is_none(void)
 /* The user's crontab; "" if there is none. */
 static int read_crontab(char **ret, char *reason)
 {
-	char *list[] = { "crontab", "-l", NULL };
+	char *list[] = { "sh", "-c", "exec crontab -l 2>/dev/null", NULL };
 	char *text = NULL;
 	int err;
 
 	err = process_run(list, NULL, &text);
+	if (err == 127)		/* sh(1): not found */
+		err = -ENOENT;
 	if (err == 0 || (err == 1 && !*text && says_there_is_none())) {
 		*ret = text;
 		return 0;
@@ -108,19 +110,20 @@ out:
 	return err;
 }
 
-int generator_remove(char *reason)
+int generator_remove(const char *lock, char *reason)
 {
-	char *old, *new;
+	char *ours = crontab_quote(lock), *old = NULL, *new = NULL;
 	int err;
 
 	err = read_crontab(&old, reason);
 	if (err)
-		return err;
-	new = crontab_without(old);
-	if (!new)
-		err = fail(reason, "the crontab", -ENOMEM);
-	else if (strcmp(old, new))
+		goto out;
+	/* Another monitor's entry names another lock. */
+	new = ours && strstr(old, ours) ? crontab_without(old) : NULL;
+	if (new && strcmp(old, new))
 		err = write_crontab(new, reason);
+out:
+	free(ours);
 	free(old);
 	free(new);
 	return err;

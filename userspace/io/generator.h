@@ -18,7 +18,7 @@
  */
 int generator_install(const char *script, const char *lock, const char *socket, char *reason);
 
-/* Takes the entry out again; no error if there is none. */
-int generator_remove(char *reason);
+/* Takes the entry with this lock out again; no error if there is none. */
+int generator_remove(const char *lock, char *reason);
 
 #endif

@@ -36,15 +36,19 @@ static int spawn(char *const argv[], int in, int out, bool apart, pid_t *ret)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
-	sigset_t none;
+	sigset_t none, usual;
 	int err;
 
 	/* The loop takes its signals by a descriptor: its children must get theirs. */
 	sigemptyset(&none);
+	sigemptyset(&usual);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &none);
+	sigaddset(&usual, SIGPIPE);
+	posix_spawnattr_setsigdefault(&attr, &usual);
 	/* A group of its own (pgroup 0) is out of reach of the terminal's Ctrl-C. */
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | (apart ? POSIX_SPAWN_SETPGROUP : 0));
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+					(apart ? POSIX_SPAWN_SETPGROUP : 0));
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
 	if (out >= 0)

@@ -189,6 +189,8 @@ build_image() { # TAG DOCKERFILE CONTEXT ARCHIVE [BUILDAH ARGS...]
 	shift 4
 	runtime_entry
 	out=$(mktemp -d "$cache/archive.XXXXXX")
+	# Now, for the function's variables are gone at the end of a failure.
+	trap "rm -rf ${out@Q} ${archive@Q}.new" EXIT
 	(
 		exec {lock}>"$cache/images.lock"
 		flock "$lock"
@@ -201,7 +203,6 @@ build_image() { # TAG DOCKERFILE CONTEXT ARCHIVE [BUILDAH ARGS...]
 	tar -xf "$out/whole.tar" -C "$out/x" -T "$out/members"
 	tar -cf "$archive.new" -C "$out/x" -T "$out/members"
 	mv "$archive.new" "$archive"
-	rm -rf "$out"
 }
 
 # merge_images ARCHIVE IMAGE-ARCHIVE...: a docker-archive is layers and configurations
@@ -210,6 +211,7 @@ merge_images() {
 	local archive=$1 out one
 	shift
 	out=$(mktemp -d)
+	trap "rm -rf ${out@Q} ${archive@Q}.new" EXIT
 	mkdir "$out/x"
 	for one; do
 		tar -xf "$one" -C "$out/x" --exclude=repositories
@@ -218,5 +220,4 @@ merge_images() {
 	jq -cs add "$out/manifests" >"$out/x/manifest.json"
 	tar -cf "$archive.new" -C "$out/x" .
 	mv "$archive.new" "$archive"
-	rm -rf "$out"
 }

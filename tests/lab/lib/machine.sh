@@ -14,26 +14,34 @@ fault_pattern='Kernel panic|Oops|BUG:|WARNING:|Call Trace|possible (circular|rec
 qemu=qemu-system-x86_64
 work=
 qemu_pid=
+way_pid=   # the connection that all others share
+job_pid=   # what attend waits for
+clock_pid= # ends when the time is up
+timed_out=
+get_grace=30 # seconds for --get after a time-out: what it names is then wanted most
 
 # accelerator sets $accel to kvm or tcg.  /dev/kvm exists on machines where a guest
 # hangs at its first instructions, so only a guest that has answered proves it; the
 # answer is kept for as long as the host is up.
 accelerator() {
-	local probe initrd kernel_image
+	local probe initrd kernel_image answer
 	accel=tcg
 	[ -w /dev/kvm ] || return 0
 	probe=$cache/kvm-$(key "$(cat /proc/sys/kernel/random/boot_id)" "$($qemu --version)")
 	if [ ! -s "$probe" ]; then
 		kernel_image=$1 initrd=$2
 		say "probing whether /dev/kvm runs a guest (10 s at most)"
-		if timeout 10 $qemu -machine pc,accel=kvm -cpu host -m 256 -nodefaults -display none \
-			-no-reboot -kernel "$kernel_image" -initrd "$initrd" -serial stdio \
-			-append "console=ttyS0 quiet panic=-1" 2>/dev/null </dev/null |
-			grep -qm1 'lab: ready'; then
+		# No pipeline: a guest that has answered runs on, and would be waited for.
+		exec {answer}< <(exec setpriv --pdeathsig TERM timeout -k 1 10 $qemu \
+			-machine pc,accel=kvm -cpu host -m 256 -nodefaults -display none -no-reboot \
+			-kernel "$kernel_image" -initrd "$initrd" -serial stdio -append "console=ttyS0 quiet panic=-1" 2>/dev/null </dev/null)
+		if grep -qm1 'lab: ready' <&$answer; then
 			echo kvm >"$probe"
 		else
 			echo tcg >"$probe"
 		fi
+		kill $! 2>/dev/null || true
+		exec {answer}<&-
 		say "guests run under $(cat "$probe")"
 	fi
 	accel=$(cat "$probe")
@@ -72,6 +80,40 @@ ssh_options() {
 		-o ConnectTimeout=120 -o "ProxyCommand=socat - UNIX-CONNECT:$work/way"
 }
 
+# clock_start SECONDS: from here on attend ends what takes longer; 0 is for ever.
+clock_start() {
+	clock_pid=
+	[ "$1" = 0 ] || { sleep "$1" & clock_pid=$!; }
+}
+
+in_time() {
+	[ -z "$clock_pid" ] || kill -0 "$clock_pid" 2>/dev/null || { timed_out=1; return 1; }
+}
+
+# attend COMMAND...: its status, or 124 when the time is up before its end.  In the
+# background, because a shell acts on a signal only after its foreground command.
+attend() {
+	local ended='' status=0
+	in_time || return 124
+	"$@" <&0 &
+	job_pid=$!
+	wait -n -p ended "$job_pid" $clock_pid || status=$?
+	if [ "$ended" != "$job_pid" ]; then
+		kill "$job_pid" 2>/dev/null || true
+		wait "$job_pid" || true
+		timed_out=1 status=124
+	fi
+	job_pid=
+	return $status
+}
+
+# give_up WHAT: ends a run whose guest could not be had.
+give_up() {
+	machine_report || die "$1"
+	[ -z "$timed_out" ] || { say "$1 within $timeout s"; exit 124; }
+	die "$1"
+}
+
 # machine_connect: one connection that all that follows shares.
 machine_connect() {
 	local keys
@@ -79,33 +121,39 @@ machine_connect() {
 	keys=$entry
 	install -m 600 "$keys/client" "$work/key"
 	mapfile -t ssh_opts < <(ssh_options)
-	ssh "${ssh_opts[@]}" -o ControlMaster=yes -o ControlPersist=yes -N -f root@lab </dev/null ||
-		{ machine_report; die "no way into the guest"; }
+	ssh "${ssh_opts[@]}" -o ControlMaster=yes -N root@lab </dev/null &
+	way_pid=$!
+	# The socket appears when the guest has let us in.
+	until [ -S "$work/mux" ]; do
+		kill -0 "$way_pid" 2>/dev/null && in_time || give_up "no way into the guest"
+		sleep 0.05
+	done
 }
 
-guest() { ssh "${ssh_opts[@]}" root@lab "$@"; }
+# What the lab itself does in a guest; standard input is for the command alone.
+guest() { attend ssh "${ssh_opts[@]}" root@lab "$@" </dev/null; }
 
-monitor_command() { echo "$1" | socat -t 60 - "UNIX-CONNECT:$work/monitor" | tr -d '\r'; }
+monitor_command() { attend socat -t 60 - "UNIX-CONNECT:$work/monitor" <<<"$1"; }
 
 machine_end() {
-	[ -z "$work" ] && return
-	if [ -S "$work/mux" ]; then
-		ssh "${ssh_opts[@]}" -O exit root@lab >/dev/null 2>&1 || true
-	fi
+	local pid
+	[ -n "$work" ] || return 0
+	for pid in $job_pid $clock_pid $way_pid; do
+		kill "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
 	if [ -n "$qemu_pid" ]; then
 		kill -KILL "$qemu_pid" 2>/dev/null || true
 		wait "$qemu_pid" 2>/dev/null || true
 	fi
 	rm -rf "$work"
-	work=
+	work='' job_pid='' clock_pid='' way_pid='' qemu_pid=''
 }
 
 machine_work() {
 	# Short: a socket's path is limited to 108 bytes.
 	work=$(mktemp -d /tmp/lab.XXXXXX)
-	trap machine_end EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM HUP
+	end_well
 }
 
 # machine_report: shows what the guest's kernel had to say; false if it was a fault.
@@ -197,6 +245,8 @@ parcel_pack() {
 	# Files alone: a folder that the guest has already, such as /tmp, stays as it is.
 	(cd "$work/stage" && find . ! -type d -print0 | tar --null --owner=0 --group=0 -T - -cf "$work/parcel")
 	rm -rf "$work/stage"
+	[ "$(stat -c %s "$work/parcel")" -le "$(numfmt --from=iec $parcel_size)" ] ||
+		die "--put: more than the $parcel_size that goes into a guest"
 }
 
 machine_run() {
@@ -218,25 +268,36 @@ machine_run() {
 		machine_start $guest_memory "$bare_kernel" "$bare_initrd" lab.disk \
 			-drive "file=$work/disk.qcow2,if=none,id=disk,cache=unsafe" \
 			-device virtio-blk-pci,drive=disk -incoming "exec:cat $guest_entry/state"
-		# It was stopped when its state was taken, and comes back so.
-		until monitor_command "info status" | grep -q 'status: paused$'; do
-			kill -0 "$qemu_pid" 2>/dev/null || { machine_report; die "the snapshot could not be resumed"; }
-			sleep 0.05
-		done
-		monitor_command cont >/dev/null
 	fi
+	clock_start "$timeout"
+	[ $bare = 1 ] || machine_resume
 	machine_connect
-	guest "lab-resume $(date +%s.%N) $disk" || die "the guest could not be set up"
+	guest "lab-resume $(date +%s.%N) $disk" || give_up "the guest could not be set up"
 	if [ ${#command[@]} -gt 0 ]; then
 		# One word is a shell line, several are a command.
 		[ ${#command[@]} -eq 1 ] || command=("$(printf '%q ' "${command[@]}")")
-		timeout --foreground "$timeout" ssh "${ssh_opts[@]}" root@lab "${command[0]}" || status=$?
+		attend ssh "${ssh_opts[@]}" root@lab "${command[0]}" || status=$?
+		if [ -n "$timed_out" ]; then
+			say "time-out: the command has not ended within $timeout s"
+			clock_start $get_grace
+		fi
 	else
 		ssh "${ssh_opts[@]}" -t root@lab || status=$?
 	fi
 	fetch_all || [ $status != 0 ] || status=125
+	[ -z "$timed_out" ] || status=124
 	machine_report || status=125
 	exit $status
+}
+
+# A guest was stopped when its state was taken, and comes back so.
+machine_resume() {
+	while monitor_command "info status" >"$work/status" || give_up "the snapshot could not be resumed"; do
+		# "paused (inmigrate)": it is still on its way.
+		! grep -q $'status: paused\r*$' "$work/status" || break
+		sleep 0.05
+	done
+	monitor_command cont >/dev/null
 }
 
 # fetch_all: what --get names, also after a failure: that is when it is wanted most.
@@ -248,10 +309,13 @@ fetch_all() {
 		mkdir -p "$(dirname "$dest")"
 		if guest "[ -d '$src' ]"; then
 			mkdir -p "$dest"
-			guest "tar -C '$src' -c ." | tar -C "$dest" --no-same-owner -xf -
-		elif ! guest "cat '$src'" >"$dest"; then
-			rm -f "$dest"
-			say "--get: no such file in the guest: $src"
+			# tar frowns on a file that grows meanwhile, which a log may.
+			guest "tar -C '$src' -c ." >"$work/fetched" || true
+			tar -C "$dest" --no-same-owner -xf "$work/fetched" || missing=1
+		elif guest "cat '$src'" >"$work/fetched"; then
+			cp "$work/fetched" "$dest"
+		else
+			say "--get: not had from the guest: $src"
 			missing=1
 		fi
 	done
