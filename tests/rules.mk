@@ -13,7 +13,7 @@ guest-6.1 guest-6.12: guest-%:
 $(O)/tests/loop/suite: $(LOOP_INPUTS) $(O)/kmod/6.1/sysinfo.ko $(O)/kmod/6.12/sysinfo.ko guest-6.1 guest-6.12
 	@mkdir -p $(@D)
 	$(Q)printf '#!/bin/sh\nexec tests/loop/suite $(O)\n' > $@ && chmod +x $@
-SUITES += $(O)/tests/loop/suite
+SUITES += tests/lab/suite $(O)/tests/loop/suite
 
 #: make demo       the main job in a disposable machine; leaves pictures and logs in out/
 .PHONY: demo demo-inputs

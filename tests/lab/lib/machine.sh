@@ -34,7 +34,8 @@ accelerator() {
 		# No pipeline: a guest that has answered runs on, and would be waited for.
 		exec {answer}< <(exec setpriv --pdeathsig TERM timeout -k 1 10 $qemu \
 			-machine pc,accel=kvm -cpu host -m 256 -nodefaults -display none -no-reboot \
-			-kernel "$kernel_image" -initrd "$initrd" -serial stdio -append "console=ttyS0 quiet panic=-1" 2>/dev/null </dev/null)
+			-kernel "$kernel_image" -initrd "$initrd" -serial stdio \
+			-append "console=ttyS0 quiet panic=-1" 2>/dev/null </dev/null)
 		if grep -qm1 'lab: ready' <&$answer; then
 			echo kvm >"$probe"
 		else
@@ -77,7 +78,7 @@ machine_start() {
 ssh_options() {
 	printf '%s\n' -F none -i "$work/key" -o "ControlPath=$work/mux" -o LogLevel=ERROR \
 		-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes \
-		-o ConnectTimeout=120 -o "ProxyCommand=socat - UNIX-CONNECT:$work/way"
+		-o ConnectTimeout=600 -o "ProxyCommand=socat - UNIX-CONNECT:$work/way"
 }
 
 # clock_start SECONDS: from here on attend ends what takes longer; 0 is for ever.
