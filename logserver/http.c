@@ -170,7 +170,7 @@ static enum MHD_Result store_records(struct http *http, struct MHD_Connection *c
 	int err;
 
 	err = record_read_body(kind, request->body, request->body_len, http->options.zone_s,
-			       &batch, &request->error);
+			       NULL, &batch, &request->error);
 	release_body(http, request);
 	if (err == -ENOMEM) {
 		refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory; send it again");
@@ -224,7 +224,7 @@ static enum MHD_Result answer_records(struct http *http, struct MHD_Connection *
 	struct query *query;
 	int err;
 
-	err = query_open(http->options.store, request->route.kind, &request->route.filter,
+	err = query_open(http->options.store, request->route.kind, &request->route.query,
 			 http->options.zone_s, &query);
 	if (err) {
 		refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the records can't be read: %s",
@@ -352,6 +352,8 @@ static enum MHD_Result answer_route(struct http *http, struct MHD_Connection *co
 		return answer_health(http, connection, request);
 	case ROUTE_METRICS:
 		return answer_metrics(http, connection, request);
+	case ROUTE_READY:
+	case ROUTE_OPENAPI:
 	case ROUTE_NONE:
 		break;
 	}

@@ -44,8 +44,10 @@
 #define LIMITS_RECORDS 1000
 /* The request target; the longest sensible one is a query of 200 bytes. */
 #define LIMITS_TARGET_BYTES 2048
-/* `limit` of a query; 8 bytes are held for each while the file is read. */
+/* `limit` of a query. */
 #define LIMITS_QUERY_RECORDS 100000
+/* Records of a page where the query has a cursor and no limit. */
+#define LIMITS_PAGE_RECORDS 1000
 
 /* --- A record -------------------------------------------------------------- */
 
@@ -75,12 +77,35 @@
 /* Timestamps: 1970 up to here (year 2200), so that sums of them stay small. */
 #define LIMITS_TIME_MS (7258118400LL * 1000)
 
-/* --- Memory of what was stored --------------------------------------------- */
+/* --- Files and index --------------------------------------------------------- */
 
-/* Event ids remembered for each log: between one and two generations of this
- * many. A monitor's memory samples of 30 days, 16 bytes each in a half-full
- * table: 16 MiB for a log at most. An id older than that is no longer known. */
-#define LIMITS_EVENT_IDS 262144
+/* A block of lines: what is read to find a record, and a frame of a compressed
+ * file. Smaller ones compress worse, larger ones cost each query more. */
+#define LIMITS_BLOCK_BYTES (64 * 1024)
+/* A block's filter of names; see block.c. 10 million records: 30 MB of index. */
+#define LIMITS_BLOCK_NAMES_BYTES 512
+/* A file is closed and compressed when it is this long: 0.3 s of work, and the
+ * grain in which old records are removed. */
+#define LIMITS_ROTATE_BYTES (64 * 1024 * 1024)
+#define LIMITS_LEAST_ROTATE_BYTES (64 * 1024)
+#define LIMITS_MOST_ROTATE_BYTES (256 * 1024 * 1024)
+/* Records that are brought to the index in one go: enough of them lie on the same
+ * pages, few enough are read again after a kill -9 (a tenth of a second). */
+#define LIMITS_INDEX_RECORDS 8192
+/* Fewer wait this long for more. */
+#define LIMITS_INDEX_LAZY_S 30
+/* Their ids are held in memory: 2 MiB at this many. Beyond it, storing waits. */
+#define LIMITS_INDEX_PENDING 32768
+/* An index that can't be written is tried again after this. */
+#define LIMITS_INDEX_RETRY_S 1
+/* SQLite's cache for each of three connections of each log; the rest is the
+ * kernel's page cache, which is not ours. */
+#define LIMITS_INDEX_CACHE_KIB 1024
+/* The write-ahead log is folded into the index when it has this many pages (16
+ * MiB): rarely enough that a page is written once for many records. */
+#define LIMITS_INDEX_WAL_PAGES 4096
+/* One connection waits for another at most this long; it never should. */
+#define LIMITS_INDEX_BUSY_MS 5000
 /* One write and one fdatasync take at most this much of what waits. */
 #define LIMITS_GROUP_BYTES (8 * 1024 * 1024)
 

@@ -30,6 +30,7 @@ enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 struct options {
 	const char *listen, *port, *data, *images;
 	int zone_s;
+	int64_t rotate_bytes, keep_bytes, keep_days;
 	bool healthcheck;
 };
 
@@ -42,6 +43,9 @@ static const char usage[] =
 	"  --data DIR        where logs.jsonl and logsmemory.jsonl are kept (/data)\n"
 	"  --images DIR      where /logs/grafica puts its pictures (DIR of --data/images)\n"
 	"  --time-zone ZONE  zone of times that name none: UTC or +HH:MM or -HH:MM (UTC)\n"
+	"  --rotate-bytes N  close and compress a file of records that is this long (67108864)\n"
+	"  --keep-bytes N    remove the oldest closed files beyond this, for each log (all are kept)\n"
+	"  --keep-days N     remove closed files whose records are all older (all are kept)\n"
 	"  --healthcheck     ask the server on this --listen and --port whether it is well;\n"
 	"                    exit status 0 if so\n"
 	"  --help, --version\n"
@@ -62,21 +66,41 @@ static void complain(const char *format, ...)
 	va_end(args);
 }
 
+static bool read_number(const char *option, const char *text, int64_t least, int64_t most,
+			int64_t *ret)
+{
+	int64_t number;
+
+	if (!*text || strspn(text, "0123456789") != strlen(text) || strlen(text) > 18 ||
+	    (number = atoll(text)) < least || number > most) {
+		complain("%s %s: must be a number from %lld to %lld", option, text,
+			 (long long)least, (long long)most);
+		return false;
+	}
+	*ret = number;
+	return true;
+}
+
 /* -1: go on; else the exit status. */
 static int read_options(int argc, char **argv, struct options *options)
 {
-	enum { LISTEN = 1, PORT, DATA, IMAGES, ZONE, HEALTHCHECK, HELP, SHOW_VERSION };
+	enum { LISTEN = 1, PORT, DATA, IMAGES, ZONE, ROTATE_BYTES, KEEP_BYTES, KEEP_DAYS,
+	       HEALTHCHECK, HELP, SHOW_VERSION };
 	static const struct option known[] = {
 		{ "listen", required_argument, NULL, LISTEN },
 		{ "port", required_argument, NULL, PORT },
 		{ "data", required_argument, NULL, DATA },
 		{ "images", required_argument, NULL, IMAGES },
 		{ "time-zone", required_argument, NULL, ZONE },
+		{ "rotate-bytes", required_argument, NULL, ROTATE_BYTES },
+		{ "keep-bytes", required_argument, NULL, KEEP_BYTES },
+		{ "keep-days", required_argument, NULL, KEEP_DAYS },
 		{ "healthcheck", no_argument, NULL, HEALTHCHECK },
 		{ "help", no_argument, NULL, HELP },
 		{ "version", no_argument, NULL, SHOW_VERSION },
 		{ 0 }
 	};
+	int64_t port;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -85,11 +109,8 @@ static int read_options(int argc, char **argv, struct options *options)
 			options->listen = optarg;
 			break;
 		case PORT:
-			if (!*optarg || strspn(optarg, "0123456789") != strlen(optarg) ||
-			    strlen(optarg) > 5 || atoi(optarg) > 65535) {
-				complain("--port %s: must be a number from 0 to 65535", optarg);
+			if (!read_number("--port", optarg, 0, 65535, &port))
 				return EXIT_USAGE;
-			}
 			options->port = optarg;
 			break;
 		case DATA:
@@ -103,6 +124,20 @@ static int read_options(int argc, char **argv, struct options *options)
 				complain("--time-zone %s: must be UTC or like -06:00", optarg);
 				return EXIT_USAGE;
 			}
+			break;
+		case ROTATE_BYTES:
+			if (!read_number("--rotate-bytes", optarg, LIMITS_LEAST_ROTATE_BYTES,
+					 LIMITS_MOST_ROTATE_BYTES, &options->rotate_bytes))
+				return EXIT_USAGE;
+			break;
+		case KEEP_BYTES:
+			if (!read_number("--keep-bytes", optarg, 1, INT64_MAX / 10,
+					 &options->keep_bytes))
+				return EXIT_USAGE;
+			break;
+		case KEEP_DAYS:
+			if (!read_number("--keep-days", optarg, 1, 36500, &options->keep_days))
+				return EXIT_USAGE;
 			break;
 		case HEALTHCHECK:
 			options->healthcheck = true;
@@ -176,19 +211,31 @@ static void disk_changed(enum record_kind kind, int err)
 		complain("%s: records are stored again", store_file_name(kind));
 }
 
+static void index_changed(enum record_kind kind, int err)
+{
+	if (err)
+		complain("%s: its index can't be written: %s; trying again", store_file_name(kind),
+			 strerror(-err));
+	else
+		complain("%s: its index is written again", store_file_name(kind));
+}
+
 static void report_start(const struct store_report reports[RECORD_KINDS])
 {
 	for (int kind = 0; kind < RECORD_KINDS; kind++) {
 		const struct store_report *report = &reports[kind];
 		const char *name = store_file_name(kind);
 
-		printf("%s: %zu records\n", name, report->records);
+		printf("%s: %lld records, %lld of them read\n", name, (long long)report->records,
+		       (long long)report->read);
+		if (report->rebuilt)
+			complain("%s: its index was made anew", name);
 		if (report->torn)
 			complain("%s: cut off %lld bytes of a record that was never acknowledged",
 				 name, (long long)report->torn);
 		if (report->damaged)
-			complain("%s: %zu damaged lines are left as they are and not given out",
-				 name, report->damaged);
+			complain("%s: %lld damaged lines are left as they are and not given out",
+				 name, (long long)report->damaged);
 	}
 }
 
@@ -217,8 +264,11 @@ static int serve(const struct options *options, const struct addrinfo *address,
 	store_options = (struct store_options){
 		.directory = options->data,
 		.zone_s = options->zone_s,
-		.listener = graphs_add,
-		.context = graphs,
+		.rotate_bytes = options->rotate_bytes,
+		.keep_bytes = options->keep_bytes,
+		.keep_ms = options->keep_days * 24 * 3600 * 1000,
+		.listener = { graphs, graphs_add, graphs_save_state, graphs_load_state },
+		.index_changed = index_changed,
 	};
 	err = store_open(&store_options, &store, reports);
 	if (err == -EWOULDBLOCK) {
@@ -269,7 +319,8 @@ out:
 
 int main(int argc, char **argv)
 {
-	struct options options = { .listen = "127.0.0.1", .port = "8000", .data = "/data" };
+	struct options options = { .listen = "127.0.0.1", .port = "8000", .data = "/data",
+				   .rotate_bytes = LIMITS_ROTATE_BYTES };
 	struct addrinfo *address, hints = {
 		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
 		.ai_socktype = SOCK_STREAM,

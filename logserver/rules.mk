@@ -2,11 +2,12 @@
 # The log server, its unit tests, its suite over HTTP and its fuzzers.
 
 # pkg-config only runs when something of this is linked or compiled.
-LOGSERVER_CFLAGS = $(shell pkg-config --cflags libmicrohttpd libcjson)
-LOGSERVER_LIBS = $(shell pkg-config --libs libmicrohttpd libcjson) -pthread -lm
+LOGSERVER_CFLAGS = $(shell pkg-config --cflags libmicrohttpd libcjson sqlite3 libzstd zlib gnutls)
+LOGSERVER_LIBS = $(shell pkg-config --libs libmicrohttpd libcjson sqlite3 libzstd zlib gnutls) -pthread -lm
 
 LOGSERVER_SOURCES := $(addprefix logserver/,main.c http.c route.c record.c timestamp.c utf8.c \
-	store.c idset.c lines.c query.c series.c plot.c graphs.c page.c metrics.c probe.c)
+	store.c store_load.c store_worker.c files.c index.c block.c hash.c idset.c lines.c query.c \
+	csv.c series.c plot.c graphs.c page.c metrics.c probe.c)
 LOGSERVER_OBJECTS := $(LOGSERVER_SOURCES:%.c=$(O)/%.o)
 
 ALL += $(O)/logserver/logserver
@@ -19,18 +20,22 @@ $(O)/logserver/logserver: $(LOGSERVER_OBJECTS)
 
 # Unit tests of the pure parts.
 $(O)/tests/unit/test_logserver_timestamp: $(O)/logserver/timestamp.o
-$(O)/tests/unit/test_logserver_record: $(addprefix $(O)/logserver/,record.o timestamp.o utf8.o)
-$(O)/tests/unit/test_logserver_route: $(addprefix $(O)/logserver/,route.o timestamp.o utf8.o)
-$(O)/tests/unit/test_logserver_series: $(addprefix $(O)/logserver/,series.o plot.o page.o record.o \
+$(O)/tests/unit/test_logserver_record: $(addprefix $(O)/logserver/,record.o hash.o timestamp.o \
+	utf8.o)
+$(O)/tests/unit/test_logserver_route: $(addprefix $(O)/logserver/,route.o record.o hash.o \
 	timestamp.o utf8.o)
-$(O)/tests/unit/test_logserver_idset: $(O)/logserver/idset.o
-LOGSERVER_TESTS := timestamp record route series idset
+$(O)/tests/unit/test_logserver_hash: $(O)/logserver/hash.o
+$(O)/tests/unit/test_logserver_series: $(addprefix $(O)/logserver/,series.o plot.o page.o record.o \
+	hash.o timestamp.o utf8.o)
+$(O)/tests/unit/test_logserver_idset: $(addprefix $(O)/logserver/,idset.o hash.o)
+LOGSERVER_TESTS := timestamp record route series hash idset
 LOGSERVER_TESTS := $(LOGSERVER_TESTS:%=$(O)/tests/unit/test_logserver_%)
 $(LOGSERVER_TESTS): UNIT_LIBS = $(LOGSERVER_LIBS)
 SUITES += $(LOGSERVER_TESTS)
 
-$(O)/tests/fuzz/fuzz_logserver_record: $(addprefix logserver/,record.c timestamp.c utf8.c)
-$(O)/tests/fuzz/fuzz_logserver_route: $(addprefix logserver/,route.c timestamp.c utf8.c)
+$(O)/tests/fuzz/fuzz_logserver_record: $(addprefix logserver/,record.c hash.c timestamp.c utf8.c)
+$(O)/tests/fuzz/fuzz_logserver_route: $(addprefix logserver/,route.c record.c hash.c timestamp.c \
+	utf8.c)
 LOGSERVER_FUZZERS := $(addprefix $(O)/tests/fuzz/fuzz_logserver_,record route)
 $(LOGSERVER_FUZZERS): FUZZ_LIBS = $(shell pkg-config --libs libcjson) -lm
 FUZZERS += $(LOGSERVER_FUZZERS)

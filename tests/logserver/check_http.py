@@ -607,8 +607,8 @@ def test_killed_under_load(data):
 def test_disk_full_and_back(data):
     """A limit on the size of files stands for a full disk: a write comes up short."""
     limit = 20000
-    with Server(data, preexec_fn=lambda: resource.setrlimit(
-            resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))) as server:
+    with Server(data) as server:
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
         stored = 0
         while True:
             status, reply = server.post("/logs", [kill(stored * 10 + i) for i in range(10)])
