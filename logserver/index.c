@@ -23,8 +23,9 @@ enum statement {
 };
 
 #define BLOCK_COLUMNS "start, length, frame_at, frame_len, records, damaged, first_ms, last_ms, names"
-#define BLOCKS_WANTED "SELECT " BLOCK_COLUMNS " FROM blocks WHERE start >= ?1 AND start < ?2 " \
-		      "AND last_ms >= ?3 AND first_ms <= ?4 ORDER BY start "
+#define BLOCKS_WANTED "SELECT " BLOCK_COLUMNS " FROM blocks WHERE " \
+		      "start >= coalesce((SELECT max(start) FROM blocks WHERE start <= ?1), ?1) " \
+		      "AND start + length > ?1 AND start < ?2 AND last_ms >= ?3 AND first_ms <= ?4 ORDER BY start "
 
 static const struct {
 	int connection;
@@ -210,19 +211,31 @@ static int open_all(struct index *index, const char *path, struct index_state *s
 	return err ? err : read_state(index, state);
 }
 
+int index_discard(const char *directory, const char *name)
+{
+	static const char *const endings[] = { "", "-wal", "-shm" };
+	char path[PATH_MAX + 16];
+
+	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s.index%s", directory, name, endings[i]);
+		if (unlink(path) && errno != ENOENT)
+			return -errno;
+	}
+	return 0;
+}
+
 int index_open(const char *directory, const char *name, bool fresh, struct index **ret,
 	       struct index_state *ret_state)
 {
-	static const char *const endings[] = { "", "-wal", "-shm" };
 	struct index_state state = { 0 };
 	char path[PATH_MAX + 8];
 	struct index *index;
 	int err;
 
-	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]) && fresh; i++) {
-		snprintf(path, sizeof(path), "%s/%s.index%s", directory, name, endings[i]);
-		if (unlink(path) && errno != ENOENT)
-			return -errno;
+	if (fresh) {
+		err = index_discard(directory, name);
+		if (err)
+			return err;
 	}
 	snprintf(path, sizeof(path), "%s/%s.index", directory, name);
 	index = calloc(1, sizeof(*index));

@@ -30,6 +30,8 @@ struct index_state {
 int index_open(const char *directory, const char *name, bool fresh, struct index **ret,
 	       struct index_state *ret_state);
 void index_close(struct index *index);
+/* Remove it, also while it is open: the next one is made from the lines. */
+int index_discard(const char *directory, const char *name);
 
 /* Between a begin and an end the answers are of one moment. */
 int index_lookup_begin(struct index *index);
@@ -53,7 +55,7 @@ int index_write(struct index *index, const struct index_batch *batch);
 int index_graphs(struct index *index, void **ret, size_t *ret_len);
 
 /*
- * Blocks that start from @from on and before @to, ascending, or descending if
+ * Blocks that end behind @from and start before @to, ascending, or descending if
  * @backwards, of the time in @filter (NULL: any). Gives at most @max.
  */
 int index_blocks(struct index *index, int64_t from, int64_t to, bool backwards,

@@ -19,14 +19,39 @@
 #define LIMITS_THREAD_STACK_BYTES (256 * 1024)
 /* Request line and headers: our own clients need under 1 KiB. */
 #define LIMITS_HEADER_BYTES (16 * 1024)
+/* Of these, one address has at most this many, so that it can't take them all; all
+ * that comes through a container's published port has one address. */
+#define LIMITS_CLIENT_CONNECTIONS 384
 /* A connection on which nothing moves is closed after this. */
 #define LIMITS_IDLE_S 10
+/* Headers must be complete this long after the connection or the last answer,
+ * however they trickle; a kept connection may be idle before. */
+#define LIMITS_HEADER_S (LIMITS_IDLE_S + 10)
+/* An answer must be taken within this: a gigabyte at 4 MB/s. */
+#define LIMITS_ANSWER_S 240
 /* A body must be complete this long after its headers, however it trickles. */
 #define LIMITS_UPLOAD_S 30
 /* SIGTERM: requests under way get this long; `docker stop` kills after 10 s. */
 #define LIMITS_DRAIN_S 8
 /* The health check gives up after this; Docker's own default is 30 s. */
 #define LIMITS_PROBE_S 5
+
+/* --- Clients ---------------------------------------------------------------- */
+
+/* Requests a second for each client, unless --client-rate says otherwise: a monitor
+ * sends one in ten seconds, and one with a full spool some tens in a second. */
+#define LIMITS_CLIENT_RATE 1000
+/* What a quiet client has saved up, in seconds of that rate. */
+#define LIMITS_RATE_BURST_S 2
+/* Clients whose rate is followed at one time; 24 bytes each. */
+#define LIMITS_RATE_CLIENTS 4096
+/* A token of 16 characters can't be guessed at that rate (96 bits). */
+#define LIMITS_LEAST_TOKEN_BYTES 16
+#define LIMITS_TOKEN_BYTES 128
+/* Some thousand hosts. */
+#define LIMITS_TOKEN_FILE_BYTES (256 * 1024)
+/* A certificate with its chain, or a key. */
+#define LIMITS_PEM_BYTES (256 * 1024)
 
 /* --- A request ------------------------------------------------------------- */
 
@@ -36,7 +61,15 @@
  * what its largest request needed. */
 #define LIMITS_MALLOC_ARENAS 2
 /* All bodies held at one time: what bounds the memory, not the connections. */
-#define LIMITS_BODIES_BYTES (16 * 1024 * 1024)
+#define LIMITS_BODIES_BYTES (6 * 1024 * 1024)
+/* Answers of records under way: each holds a block, its frame and a buffer, some
+ * 0.2 MiB. More get 503. */
+#define LIMITS_STREAMS 32
+/* zlib's sizes for a compressed answer: 40 KiB for each of the streams. */
+#define LIMITS_GZIP_WINDOW_BITS 12
+#define LIMITS_GZIP_MEMORY_LEVEL 5
+/* A shorter text is sent as it is: it fits into a packet. */
+#define LIMITS_GZIP_LEAST_BYTES 1200
 /* A refused body is read and dropped up to here, so that the client gets to
  * see the answer (closing early resets the connection under it). */
 #define LIMITS_REFUSED_BODY_BYTES (8 * 1024 * 1024)

@@ -167,6 +167,21 @@ int store_log_rotate(struct store_log *log)
 	return 0;
 }
 
+void store_log_note_index(struct store_log *log, int err)
+{
+	bool changed;
+
+	pthread_mutex_lock(&log->lock);
+	changed = log->index_err != err;
+	log->index_err = err;
+	pthread_cond_broadcast(&log->progress);
+	pthread_mutex_unlock(&log->lock);
+	if (changed && err == -EUCLEAN)
+		(void)index_discard(log->options->directory, log->files.name);
+	if (changed)
+		log->options->index_changed(log->kind, err);
+}
+
 void store_log_acquire(struct store_log *log)
 {
 	pthread_mutex_lock(&log->lock);
@@ -200,10 +215,10 @@ int store_log_tail(struct store_log *log, int64_t end, uint64_t *ret)
 	}
 	pthread_mutex_lock(&log->lock);
 	err = files_holding(&log->files, end - 1, &fd, &closed);
-	/* It was compressed after the index had all of it, and its name says its place. */
+	/* It was compressed after the index had all of it. */
 	if (!err && closed && closed->compressed) {
 		close(fd);
-		err = -EALREADY;
+		err = end == closed->end ? -EALREADY : -EUCLEAN;
 	}
 	file_start = closed ? closed->start : log->files.start;
 	pthread_mutex_unlock(&log->lock);
@@ -329,6 +344,8 @@ static int commit_group(struct store_log *log, struct waiter *group)
 	for (struct waiter *w = group; w && !err; w = w->next)
 		err = sift(log, w, added, &added_count);
 	index_lookup_end(log->index);
+	if (err == -EUCLEAN)
+		store_log_note_index(log, err);
 	if (!err)
 		err = write_group(log, group);
 	if (err) {
@@ -410,7 +427,24 @@ int store_append(struct store *store, enum record_kind kind, struct record_batch
 	return 0;
 }
 
-int store_check(struct store *store)
+static int try_writing(struct store *store)
+{
+	static const char name[] = "readyz.new";
+	int fd = openat(store->directory_fd, name,
+			O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = files_write_all(fd, name, sizeof(name), 0);
+	if (!err && fdatasync(fd))
+		err = -errno;
+	close(fd);
+	unlinkat(store->directory_fd, name, 0);
+	return err;
+}
+
+int store_check(struct store *store, bool write)
 {
 	struct statvfs space;
 
@@ -430,7 +464,7 @@ int store_check(struct store *store)
 		if (err)
 			return err;
 	}
-	return 0;
+	return write ? try_writing(store) : 0;
 }
 
 /* --- Reading ---------------------------------------------------------------------- */
@@ -462,7 +496,7 @@ static size_t blocks_in_memory(const struct store_log *log, int64_t from, int64_
 	for (size_t i = 0; i < log->block_count && count < max; i++) {
 		const struct block *block = &log->blocks[backwards ? log->block_count - 1 - i : i];
 
-		if (block->length && block->start >= from && block->start < to)
+		if (block->start + block->length > from && block->length && block->start < to)
 			ret[count++] = *block;
 	}
 	return count;

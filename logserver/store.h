@@ -35,7 +35,8 @@ struct store_options {
 	int64_t keep_bytes;     /* remove the oldest files beyond this; 0: keep all */
 	int64_t keep_ms;        /* remove files whose records are all older; 0: keep all */
 	struct store_listener listener;
-	/* Told, from any thread, of what the index's keeper meets (err 0: well again). */
+	/* Told, from any thread, when the index can't be written, and when it can again (err
+	 * 0). -EUCLEAN: it is damaged and was removed; the server has to start anew. */
 	void (*index_changed)(enum record_kind kind, int err);
 };
 
@@ -68,8 +69,11 @@ struct store_result {
 int store_append(struct store *store, enum record_kind kind, struct record_batch *batch,
 		 struct store_result *ret);
 
-/* Whether the disk takes records now: 0 or negative errno. Writes nothing to the logs. */
-int store_check(struct store *store);
+/*
+ * Whether the disk takes records now: 0 or negative errno. Nothing is written to
+ * the logs; with @write something is, to a file of its own, to be sure.
+ */
+int store_check(struct store *store, bool write);
 
 /* What stands in a log now: from where to where, how many records, in how many bytes. */
 struct store_extent {
@@ -82,7 +86,7 @@ struct store_extent {
 void store_extent(struct store *store, enum record_kind kind, struct store_extent *ret);
 
 /*
- * Blocks that start from @from on and before @to, ascending, or descending if
+ * Blocks that end behind @from and start before @to, ascending, or descending if
  * @backwards; some that cannot match @filter are left out. At most @max; none
  * only when there are no more. 0 or negative errno.
  */

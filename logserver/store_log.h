@@ -79,11 +79,15 @@ void store_log_end_block(struct store_log *log);
 /* Close the open file. 0 or negative errno. The lock and the right to write are held. */
 int store_log_rotate(struct store_log *log);
 
+/* Remember how the index does, tell whom it concerns. */
+void store_log_note_index(struct store_log *log, int err);
+
 /* The right to write, for the worker. */
 void store_log_acquire(struct store_log *log);
 void store_log_release(struct store_log *log);
 
-/* A hash of the last bytes before @end: that the index is of this file. */
+/* A hash of the last bytes before @end: that the index is of this file. -EALREADY: a
+ * compressed file ends there, whose name says enough; -EUCLEAN: it does not. */
 int store_log_tail(struct store_log *log, int64_t end, uint64_t *ret);
 
 /* store_load.c: read what the index does not know. */

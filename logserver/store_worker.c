@@ -41,7 +41,7 @@ static int take(struct store_log *log)
 	int err;
 
 	err = store_log_tail(log, log->end, &taken.state.tail_hash);
-	if (err)
+	if (err && err != -EALREADY)
 		return err;
 	err = listener->save(listener->context, log->kind, &taken.graphs, &taken.graphs_len);
 	if (err)
@@ -391,7 +391,8 @@ static int rotate_by_age(struct store_log *log)
 	err = index_blocks(log->index, log->files.start, log->indexed.end, false, NULL, &first, 1,
 			   &count);
 	pthread_mutex_unlock(&log->read_lock);
-	if (err || !count || first.first_ms > now_ms() - log->options->keep_ms / 4)
+	if (err || !count || first.start < log->files.start ||
+	    first.first_ms > now_ms() - log->options->keep_ms / 4)
 		return err;
 	store_log_acquire(log);
 	pthread_mutex_lock(&log->lock);
@@ -410,34 +411,22 @@ static int tidy(struct store_log *log)
 
 	if (log->options->keep_ms)
 		err = rotate_by_age(log);
-	while (!err && found) {
-		err = find_outdated(log, &closed, &found);
-		if (!err && found)
-			err = remove_oldest(log, &closed);
-	}
 	while (!err && find_uncompressed(log, &closed)) {
 		err = compress_file(log, closed);
 		/* Records that came meanwhile do not wait for the other files. */
 		if (!err && pending(log) >= LIMITS_INDEX_RECORDS)
 			err = store_worker_flush(log);
 	}
+	/* Behind it: what is over the limit is counted as it will stay. */
+	while (!err && found) {
+		err = find_outdated(log, &closed, &found);
+		if (!err && found)
+			err = remove_oldest(log, &closed);
+	}
 	return err;
 }
 
 /* --- The thread ----------------------------------------------------------------------- */
-
-static void note(struct store_log *log, int err)
-{
-	bool changed;
-
-	pthread_mutex_lock(&log->lock);
-	changed = log->index_err != err;
-	log->index_err = err;
-	pthread_cond_broadcast(&log->progress);
-	pthread_mutex_unlock(&log->lock);
-	if (changed)
-		log->options->index_changed(log->kind, err);
-}
 
 /* Wait for enough to do, for @until, or for the end; false at the end. */
 static bool wait_for_work(struct store_log *log, time_t until)
@@ -472,7 +461,7 @@ static void *work(void *context)
 		err = pending(log) || log->taken.full ? store_worker_flush(log) : 0;
 		if (!err && (rotated || log->options->keep_ms))
 			err = tidy(log);
-		note(log, err);
+		store_log_note_index(log, err);
 		wait_s = err ? LIMITS_INDEX_RETRY_S : LIMITS_INDEX_LAZY_S;
 	}
 	return NULL;
