@@ -34,12 +34,13 @@ bool rate_take(struct rate *rate, uint64_t client, int64_t now_ms)
 	if (!bucket->client) {
 		bucket->client = client;
 		bucket->tokens = most;
+		bucket->at_ms = now_ms;
 	} else if (now_ms > bucket->at_ms) {
 		bucket->tokens += (double)(now_ms - bucket->at_ms) / 1000 * rate->per_s;
 		if (bucket->tokens > most)
 			bucket->tokens = most;
+		bucket->at_ms = now_ms;
 	}
-	bucket->at_ms = now_ms;
 	if (bucket->tokens < 1)
 		return false;
 	bucket->tokens--;

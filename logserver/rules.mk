@@ -32,7 +32,12 @@ $(O)/tests/unit/test_logserver_hash: $(O)/logserver/hash.o
 $(O)/tests/unit/test_logserver_series: $(addprefix $(O)/logserver/,series.o plot.o page.o record.o \
 	hash.o timestamp.o utf8.o)
 $(O)/tests/unit/test_logserver_idset: $(addprefix $(O)/logserver/,idset.o hash.o)
-LOGSERVER_TESTS := timestamp record route series hash idset
+$(O)/tests/unit/test_logserver_block: $(addprefix $(O)/logserver/,block.o record.o hash.o \
+	timestamp.o utf8.o)
+$(O)/tests/unit/test_logserver_access: $(addprefix $(O)/logserver/,auth.o rate.o utf8.o)
+$(O)/tests/unit/test_logserver_answer: $(addprefix $(O)/logserver/,csv.o gzip.o record.o hash.o \
+	timestamp.o utf8.o)
+LOGSERVER_TESTS := timestamp record route series hash idset block access answer
 LOGSERVER_TESTS := $(LOGSERVER_TESTS:%=$(O)/tests/unit/test_logserver_%)
 $(LOGSERVER_TESTS): UNIT_LIBS = $(LOGSERVER_LIBS)
 SUITES += $(LOGSERVER_TESTS)
@@ -40,11 +45,14 @@ SUITES += $(LOGSERVER_TESTS)
 $(O)/tests/fuzz/fuzz_logserver_record: $(addprefix logserver/,record.c hash.c timestamp.c utf8.c)
 $(O)/tests/fuzz/fuzz_logserver_route: $(addprefix logserver/,route.c record.c hash.c timestamp.c \
 	utf8.c)
-LOGSERVER_FUZZERS := $(addprefix $(O)/tests/fuzz/fuzz_logserver_,record route)
-$(LOGSERVER_FUZZERS): FUZZ_LIBS = $(shell pkg-config --libs libcjson) -lm
+$(O)/tests/fuzz/fuzz_logserver_text: $(addprefix logserver/,auth.c csv.c gzip.c record.c hash.c \
+	timestamp.c utf8.c)
+LOGSERVER_FUZZERS := $(addprefix $(O)/tests/fuzz/fuzz_logserver_,record route text)
+$(LOGSERVER_FUZZERS): FUZZ_LIBS = $(shell pkg-config --libs libcjson zlib) -lm
 FUZZERS += $(LOGSERVER_FUZZERS)
 
-SUITES += tests/logserver/check_http.py tests/logserver/check_store.py
+SUITES += $(addprefix tests/logserver/check_,http.py store.py threads.py)
+tests/logserver/check_threads.py: | $(O)/logserver/logserver-tsan
 
 # The same suite with the sanitizers watching: AddressSanitizer and
 # UndefinedBehaviorSanitizer, then ThreadSanitizer.
@@ -65,3 +73,15 @@ check-logserver-sanitized: $(LOGSERVER_SANITIZED)
 		LOGSERVER_SANITIZED=1 LOGSERVER=$$program TSAN_OPTIONS=halt_on_error=1 \
 			sh -c 'tests/logserver/check_http.py && tests/logserver/check_store.py' || exit 1; \
 	done
+
+#: make bench-logserver   the log server's figures, beside FastAPI's and the disk's
+.PHONY: bench-logserver
+bench-logserver: $(O)/logserver/logserver
+	$(Q)mkdir -p $(O)/bench
+	$(Q)tests/bench/logserver/bench.py $< > $(O)/bench/logserver.md
+	$(Q)cat $(O)/bench/logserver.md
+
+#: make torture-logserver   200 kill -9 under load, slow and malicious clients (minutes)
+.PHONY: torture-logserver
+torture-logserver: $(O)/logserver/logserver
+	$(Q)tests/logserver/torture.py

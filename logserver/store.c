@@ -64,7 +64,7 @@ int store_open(const struct store_options *options, struct store **ret,
 		log->last = &log->first;
 		pthread_mutex_init(&log->lock, NULL);
 		pthread_mutex_init(&log->read_lock, NULL);
-		pthread_cond_init(&log->progress, NULL);
+		pthread_cond_init(&log->free, NULL);
 		pthread_cond_init(&log->work, NULL);
 	}
 	store->directory_fd = open(options->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -97,7 +97,7 @@ void store_close(struct store *store)
 		free(log->blocks);
 		pthread_mutex_destroy(&log->lock);
 		pthread_mutex_destroy(&log->read_lock);
-		pthread_cond_destroy(&log->progress);
+		pthread_cond_destroy(&log->free);
 		pthread_cond_destroy(&log->work);
 	}
 	if (store->directory_fd >= 0)
@@ -174,7 +174,8 @@ void store_log_note_index(struct store_log *log, int err)
 	pthread_mutex_lock(&log->lock);
 	changed = log->index_err != err;
 	log->index_err = err;
-	pthread_cond_broadcast(&log->progress);
+	if (!log->writing)
+		store_log_pass_on(log);
 	pthread_mutex_unlock(&log->lock);
 	if (changed && err == -EUCLEAN)
 		(void)index_discard(log->options->directory, log->files.name);
@@ -182,12 +183,20 @@ void store_log_note_index(struct store_log *log, int err)
 		log->options->index_changed(log->kind, err);
 }
 
+void store_log_pass_on(struct store_log *log)
+{
+	if (log->wanted)
+		pthread_cond_signal(&log->free);
+	else if (log->first)
+		pthread_cond_signal(&log->first->wake);
+}
+
 void store_log_acquire(struct store_log *log)
 {
 	pthread_mutex_lock(&log->lock);
 	log->wanted = true;
 	while (log->writing)
-		pthread_cond_wait(&log->progress, &log->lock);
+		pthread_cond_wait(&log->free, &log->lock);
 	log->writing = true;
 	log->wanted = false;
 	pthread_mutex_unlock(&log->lock);
@@ -197,7 +206,7 @@ void store_log_release(struct store_log *log)
 {
 	pthread_mutex_lock(&log->lock);
 	log->writing = false;
-	pthread_cond_broadcast(&log->progress);
+	store_log_pass_on(log);
 	pthread_mutex_unlock(&log->lock);
 }
 
@@ -389,7 +398,7 @@ int store_append(struct store *store, enum record_kind kind, struct record_batch
 		 struct store_result *ret)
 {
 	struct store_log *log = &store->logs[kind];
-	struct waiter self = { .batch = batch };
+	struct waiter self = { .batch = batch, .wake = PTHREAD_COND_INITIALIZER };
 
 	pthread_mutex_lock(&log->lock);
 	*log->last = &self;
@@ -399,7 +408,7 @@ int store_append(struct store *store, enum record_kind kind, struct record_batch
 		int err;
 
 		if (log->writing || log->wanted || must_wait_for_index(log)) {
-			pthread_cond_wait(&log->progress, &log->lock);
+			pthread_cond_wait(&self.wake, &log->lock);
 			continue;
 		}
 		log->writing = true;
@@ -417,10 +426,13 @@ int store_append(struct store *store, enum record_kind kind, struct record_batch
 			next = group->next;
 			group->err = err;
 			group->done = true;
+			if (group != &self)
+				pthread_cond_signal(&group->wake);
 		}
-		pthread_cond_broadcast(&log->progress);
+		store_log_pass_on(log);
 	}
 	pthread_mutex_unlock(&log->lock);
+	pthread_cond_destroy(&self.wake);
 	if (self.err)
 		return self.err;
 	*ret = self.result;

@@ -13,6 +13,7 @@
 /* One caller of store_append(), waiting in its frame. */
 struct waiter {
 	struct waiter *next;
+	pthread_cond_t wake;     /* its own: of hundreds that wait, those wake who have reason to */
 	struct record_batch *batch;
 	struct store_result result;
 	int err;
@@ -44,7 +45,7 @@ struct store_log {
 	enum record_kind kind;
 	const struct store_options *options;
 	pthread_mutex_t lock;
-	pthread_cond_t progress;
+	pthread_cond_t free;     /* for the worker: nobody is writing */
 	struct waiter *first, **last;
 	bool writing, wanted;    /* @wanted: the worker is next */
 	struct files files;
@@ -81,6 +82,9 @@ int store_log_rotate(struct store_log *log);
 
 /* Remember how the index does, tell whom it concerns. */
 void store_log_note_index(struct store_log *log, int err);
+
+/* The right to write is free: wake who is next. The lock is held. */
+void store_log_pass_on(struct store_log *log);
 
 /* The right to write, for the worker. */
 void store_log_acquire(struct store_log *log);

@@ -416,6 +416,70 @@ def test_killed_while_files_rotate(data):
           f"{len(acknowledged - set(stored))} lost, {len(stored) - len(set(stored))} twice", flush=True)
 
 
+def test_sender_and_server_killed_in_turn(data):
+    """Senders with spools and the server, killed in turn and both; the server away for a
+    while: at the end each event stands once, in order by host."""
+    hosts, count = ("a", "b", "c"), 300
+    port_file = os.path.join(data, "port")
+    store = os.path.join(data, "store")
+    spools = {host: os.path.join(data, host) for host in hosts}
+    for directory in (store, *spools.values()):
+        os.mkdir(directory)
+    with open(port_file, "w") as file:
+        file.write("1")
+
+    def start_sender(host):
+        return subprocess.Popen([os.path.join(os.path.dirname(os.path.abspath(__file__)), "sender.py"),
+                                 host, port_file, spools[host], str(count)])
+
+    def start_server():
+        server = Server(store, *SMALL)
+        with open(port_file + ".new", "w") as file:
+            file.write(str(server.port))
+        os.rename(port_file + ".new", port_file)
+        return server
+
+    def records(server):
+        return server.metric('logserver_records{log="kills"}')
+
+    senders = {host: start_sender(host) for host in hosts}
+    server, kills, turns = start_server(), 0, 0
+    try:
+        while any(sender.poll() is None for sender in senders.values()):
+            before = records(server)
+            deadline = time.monotonic() + 2
+            while records(server) < min(before + 60, len(hosts) * count) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            if turns < 12:
+                victims = (turns % 3 != 1, turns % 3 != 0)
+                if victims[0]:
+                    server.kill()
+                    server.__exit__(KeyError)
+                if victims[1]:
+                    host = hosts[turns // 3 % 3]
+                    senders[host].kill()
+                    senders[host].wait()
+                    senders[host] = start_sender(host)
+                if victims[0]:
+                    # Away for long enough that they have to keep what they make.
+                    time.sleep(0.2)
+                    server = start_server()
+                kills += sum(victims)
+                turns += 1
+        got = {host: [record["sequence"] for record in server.get_json(f"/logs/all?host={host}")]
+               for host in hosts}
+        for host in hosts:
+            equal(got[host], list(range(count)), f"host {host}: each once, in order")
+        server.stop()
+        print(f"# {kills} kills of senders and server: {len(hosts) * count} events, each once, in order",
+              flush=True)
+    finally:
+        for sender in senders.values():
+            sender.kill()
+            sender.wait()
+        server.__exit__(KeyError)
+
+
 def mount_small_disk(path, size):
     return subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path],
                           capture_output=True).returncode == 0
