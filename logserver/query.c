@@ -48,6 +48,9 @@ static int next_blocks(struct query *query, struct walk *walk)
 {
 	int err;
 
+	/* The last block may have grown since: it would be given again for ever. */
+	if (walk->position >= query->end)
+		return 0;
 	err = store_blocks(query->store, query->kind, walk->position, query->end, false,
 			   &query->wanted.filter, walk->blocks, BLOCKS_AT_ONCE, &walk->count);
 	walk->at = 0;

@@ -455,6 +455,28 @@ def test_tls(data):
           "a key that is none")
 
 
+def test_locked_in(data):
+    """As in its container: another user, no capability, nothing to write to but the volume."""
+    prefix = ["unshare", "-m", "sh", "-c", 'mount --make-rprivate / && mount --bind "$0" "$0" && '
+              'mount -o remount,bind,ro / && exec setpriv --reuid 10001 --regid 10001 '
+              '--clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs -- "$@"', data]
+    os.chmod(data, 0o700)
+    os.chown(data, 10001, 10001) if os.geteuid() == 0 else None
+    if subprocess.run([*prefix, "test", "-x", PROGRAM, "-a", "-w", data, "-a", "!", "-w", "/etc"],
+                      capture_output=True).returncode:
+        print("# not allowed to make a read-only root: skipped", flush=True)
+        return
+    with Server(data, prefix=prefix) as server:
+        with open(f"/proc/{server.process.pid}/status") as status:
+            true("CapEff:\t0000000000000000\n" in status.read(), "capabilities")
+        server.store("/logs", [kill(1)], 1)
+        server.store("/logsmemory", [memory(1)], 1)
+        check_graphs(server, "read-only root")
+        server.get_json("/logs/grafica")
+        equal(server.get("/readyz")[0], 200, "ready")
+        equal(len(server.get_json("/logs/all?host=build-1")), 1, "a query")
+
+
 def test_rate(data):
     with Server(data, "--client-rate", "5") as server:
         connection = server.connect()

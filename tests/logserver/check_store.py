@@ -264,6 +264,34 @@ def test_cursors(data):
         equal(sequences(server, "?cursor=999999999999"), [], "beyond the end")
 
 
+def test_queries_while_records_come(data):
+    """A query ends, and with what was stored when it began."""
+    stop = threading.Event()
+
+    def send(server):
+        number = 1000
+        while not stop.is_set():
+            server.post("/logs", [kill(number + i) for i in range(3)])
+            number += 3
+
+    with Server(data, *SMALL) as server:
+        fill(server, 1000)
+        thread = threading.Thread(target=send, args=(server,))
+        thread.start()
+        try:
+            before = 1000
+            for query in ("", "?limit=500", "?cursor=0&limit=100000", "?host=build-1") * 10:
+                got = sequences(server, query)
+                true(got == list(range(got[0], got[0] + len(got))) if got else "host" in query, query)
+                true(len(got) < 100000, query)
+                if not query:
+                    true(len(got) >= before, "no record goes away")
+                    before = len(got)
+        finally:
+            stop.set()
+            thread.join()
+
+
 def test_formats(data):
     hostile = ['=1+1', '+1', '-1', '@x', 'a,b', 'say "hi"', 'two\r\nlines', "\t=1", "caf\u00e9"]
     records = [kill(i, name=name, extra="kept", cpu_usage=0.1 + i) for i, name in enumerate(hostile)]

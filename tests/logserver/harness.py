@@ -23,10 +23,10 @@ PATIENCE_S = 60
 
 
 class Server:
-    def __init__(self, data, *options, **popen):
+    def __init__(self, data, *options, prefix=(), **popen):
         self.data = data
         self.process = subprocess.Popen(
-            [PROGRAM, "--port", "0", "--data", data, *options],
+            [*prefix, PROGRAM, "--port", "0", "--data", data, *options],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **popen)
         self.port = None
         self.said = []
