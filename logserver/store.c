@@ -224,10 +224,9 @@ int store_log_tail(struct store_log *log, int64_t end, uint64_t *ret)
 	}
 	pthread_mutex_lock(&log->lock);
 	err = files_holding(&log->files, end - 1, &fd, &closed);
-	/* It was compressed after the index had all of it. */
 	if (!err && closed && closed->compressed) {
 		close(fd);
-		err = end == closed->end ? -EALREADY : -EUCLEAN;
+		err = -EALREADY;
 	}
 	file_start = closed ? closed->start : log->files.start;
 	pthread_mutex_unlock(&log->lock);

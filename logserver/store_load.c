@@ -103,26 +103,24 @@ static int load_compressed(struct store_log *log, int fd, const struct files_clo
 	char *text;
 	int err;
 
-	/* It is only ever read from its start: half of it can't be known. */
-	if (log->end != closed->start)
-		return -EUCLEAN;
 	text = malloc(FILES_BLOCK_BYTES);
 	if (!text)
 		return -ENOMEM;
 	while ((err = files_next_frame(fd, at, text, &frame_len, &len)) == 1) {
-		if (log->end + len > closed->end) {
-			err = -EUCLEAN;
+		if (log->end + len > closed->end)
 			break;
-		}
 		err = load_frame(log, text, len, at, frame_len);
 		if (!err)
 			err = flush_if_many(log);
-		if (err)
-			break;
+		if (err) {
+			free(text);
+			return err;
+		}
 		at += frame_len;
 	}
 	free(text);
-	return err;
+	/* A frame that is none: what is not read is skipped. */
+	return err == -EUCLEAN || err == 1 ? 0 : err;
 }
 
 /* The file is not what its name says: what is missing counts as one damaged line. */
@@ -151,13 +149,22 @@ static int load_closed(struct store_log *log, const struct files_closed *closed)
 	err = closed->compressed ? load_compressed(log, fd, closed) :
 				   load_plain(log, fd, closed->start, closed->bytes);
 	close(fd);
-	if (!err || err == -EUCLEAN)
+	if (!err)
 		err = skip_rest(log, closed);
 	store_log_end_block(log);
 	return err;
 }
 
 /* --- Whether the index is of these files ------------------------------------------ */
+
+static bool is_file_end(const struct store_log *log, int64_t end)
+{
+	for (size_t i = 0; i < log->files.closed_count; i++) {
+		if (log->files.closed[i].end == end)
+			return true;
+	}
+	return false;
+}
 
 static int check_index(struct store_log *log, const struct index_state *state, int64_t size)
 {
@@ -167,8 +174,9 @@ static int check_index(struct store_log *log, const struct index_state *state, i
 	if (state->end > log->files.start + size)
 		return -EUCLEAN;
 	err = store_log_tail(log, state->end, &tail_hash);
+	/* A compressed file is known as a whole, or not: it is only read from its start. */
 	if (err == -EALREADY)
-		return 0;
+		return is_file_end(log, state->end) ? 0 : -EUCLEAN;
 	if (err)
 		return err == -ENOENT || err == -EIO ? -EUCLEAN : err;
 	return tail_hash == state->tail_hash ? 0 : -EUCLEAN;

@@ -90,8 +90,8 @@ void store_log_pass_on(struct store_log *log);
 void store_log_acquire(struct store_log *log);
 void store_log_release(struct store_log *log);
 
-/* A hash of the last bytes before @end: that the index is of this file. -EALREADY: a
- * compressed file ends there, whose name says enough; -EUCLEAN: it does not. */
+/* A hash of the last bytes before @end: that the index is of this file. -EALREADY: they
+ * are compressed, and the file's name says enough. */
 int store_log_tail(struct store_log *log, int64_t end, uint64_t *ret);
 
 /* store_load.c: read what the index does not know. */

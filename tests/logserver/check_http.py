@@ -13,6 +13,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -270,6 +271,7 @@ def test_body_limits(data):
             sock = server.raw()
             try:
                 sock.sendall(junk)
+                sock.shutdown(socket.SHUT_WR)
                 sock.recv(1000)
             except OSError:
                 pass

@@ -129,6 +129,19 @@ def test_index_is_made_anew(data):
         equal(server.stop(), "", "nothing to report")
 
 
+def test_large_index_is_made_anew(data):
+    """More than is brought to the index in one go, most of it compressed."""
+    with Server(data, *SMALL) as server:
+        fill(server, 40000, step=1000)
+        wait_until(lambda: all_compressed(data), "compression")
+        server.kill()
+    drop_index(data)
+    with Server(data, *SMALL) as server:
+        equal(server.said[0], "logs.jsonl: 40000 records, 40000 of them read\n", "start")
+        equal(sequences(server), list(range(40000)), "all")
+        server.store("/logs", [kill(0), kill(33333), kill(39999)], 0, 3)
+
+
 def test_index_catches_up(data):
     """Killed before anything was indexed; then with some of it indexed."""
     with Server(data) as server:

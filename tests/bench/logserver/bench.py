@@ -3,7 +3,8 @@
 """The log server's figures, as Markdown on stdout: beside a FastAPI server that does what
 the reference does, and beside what the disk can do.
 Usage: bench.py LOGSERVER. BENCH_DATA: where the files go (a new directory in /tmp);
-BENCH_SIZES: records stored ("10000 1000000 10000000"); BENCH_SECONDS: of each load (5)."""
+BENCH_SIZES: records stored ("10000 1000000 10000000"); BENCH_SECONDS: of each load (5);
+BENCH_RIVAL: the rival's most records (1000000), as more take it minutes each."""
 
 import http.client
 import json
@@ -19,8 +20,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
 SIZES = [int(size) for size in os.environ.get("BENCH_SIZES", "10000 1000000 10000000").split()]
 CLIENTS = (1, 16, 256)
-# The rival reads and writes the whole file for each record: more takes minutes.
-RIVAL_MOST = 1000000
+RIVAL_MOST = int(os.environ.get("BENCH_RIVAL", "1000000"))
+FILE_BYTES = 64 << 20
 BATCH = 1000
 
 
@@ -110,13 +111,33 @@ def ours(logserver, data):
 
 
 def rival(data):
-    return Server([sys.executable, "-m", "uvicorn", "--app-dir", HERE, "rival:app", "--port",
+    return Server(["/usr/bin/python3", "-m", "uvicorn", "--app-dir", HERE, "rival:app", "--port",
                    "18001", "--log-level", "error"], 18001, {"RIVAL_DATA": data})
 
 
 def fill_rival(data, count):
     with open(os.path.join(data, "logs.json"), "w") as file:
         file.write("[" + ",".join(record(i) for i in range(count)) + "]")
+
+
+def fill_files(data, count):
+    """As the server itself would have left them, but for the compression."""
+    start, number = 0, 0
+    while number < count:
+        lines = []
+        length = 0
+        while number < count and length < FILE_BYTES:
+            lines.append(record(number) + "\n")
+            length += len(lines[-1])
+            number += 1
+        name = "logs.jsonl" if number == count else f"logs.{start:015}-{start + length:015}.jsonl"
+        with open(os.path.join(data, name), "w") as file:
+            file.writelines(lines)
+        start += length
+
+
+def compressed(data):
+    return not any(name.endswith(".jsonl") and name.count(".") == 2 for name in os.listdir(data))
 
 
 def fill(server, first, count):
@@ -182,17 +203,21 @@ def stored_records(logserver, scratch):
 
 
 def sizes(logserver, scratch):
-    data = os.path.join(scratch, "sizes")
-    os.mkdir(data)
     rows = []
-    first = 0
     for size in SIZES:
         note(f"{size} records")
         row = {"stored": f"{size:,}".replace(",", " ")}
+        data = os.path.join(scratch, f"size-{size}")
+        os.mkdir(data)
+        fill_files(data, size)
+        note("index")
         with ours(logserver, data) as server:
-            row["bulk load, records/s"] = f"{fill(server, first, size):.0f}"
-            row["peak RSS while loading, MiB"] = f"{server.rss('VmHWM'):.1f}"
-        first = size
+            row["index made anew from the lines, s"] = f"{server.start_s:.1f}"
+            row["1 000 in a request, records/s"] = f"{fill(server, size, size + 20000):.0f}"
+            while not compressed(data):
+                time.sleep(0.1)
+            row["peak RSS meanwhile, with compression, MiB"] = f"{server.rss('VmHWM'):.1f}"
+        note("figures")
         with ours(logserver, data) as server:
             row["ready after, ms"] = f"{server.start_s * 1000:.0f}"
 
@@ -236,7 +261,9 @@ def sizes(logserver, scratch):
                 row["FastAPI: graph, ms"] = f"{timed(server.get, '/logs/grafica', times=times):.0f}"
                 row["FastAPI: peak RSS, MiB"] = f"{server.rss('VmHWM'):.0f}"
             shutil.rmtree(rival_data)
+        shutil.rmtree(data)
         rows.append(row)
+        note(row)
     names = [name for name in rows[0] if name != "stored"]
     say("## With many records stored")
     say()
