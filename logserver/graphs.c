@@ -75,6 +75,28 @@ void graphs_add(void *context, const struct record *record)
 	pthread_mutex_unlock(&graphs->series_lock);
 }
 
+int graphs_save_state(void *context, enum record_kind kind, void **ret, size_t *ret_len)
+{
+	struct graphs *graphs = context;
+	int err;
+
+	pthread_mutex_lock(&graphs->series_lock);
+	err = series_save(&graphs->series, kind, ret, ret_len);
+	pthread_mutex_unlock(&graphs->series_lock);
+	return err;
+}
+
+bool graphs_load_state(void *context, enum record_kind kind, const void *state, size_t len)
+{
+	struct graphs *graphs = context;
+	bool loaded;
+
+	pthread_mutex_lock(&graphs->series_lock);
+	loaded = series_load(&graphs->series, kind, state, len);
+	pthread_mutex_unlock(&graphs->series_lock);
+	return loaded;
+}
+
 /* Bring a picture up to date; the drawing lock is held. */
 static int refresh(struct graphs *graphs, enum record_kind kind, bool svg)
 {

@@ -17,6 +17,10 @@ void graphs_free(struct graphs *graphs);
 /* Count a record in; made to be a store's listener with the graphs as @context. */
 void graphs_add(void *context, const struct record *record);
 
+/* The state of a kind, for the store to keep; see series_save() and series_load(). */
+int graphs_save_state(void *context, enum record_kind kind, void **ret, size_t *ret_len);
+bool graphs_load_state(void *context, enum record_kind kind, const void *state, size_t len);
+
 /*
  * The picture as it stands now, in memory that the caller frees. Drawn only if
  * there is something new; one gnuplot at a time, however many ask.

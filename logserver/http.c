@@ -1,361 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "http.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
-#include <microhttpd.h>
-#include <pthread.h>
-#include <stdatomic.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "metrics.h"
-#include "query.h"
-#include "route.h"
+#include "hash.h"
+#include "http_request.h"
 
 #define FIRST_BODY_BYTES 4096
 
-/* What the policy of everything but the page allows: nothing. */
-#define POLICY_CLOSED "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; " \
-		      "form-action 'none'"
-
-struct http {
-	struct http_options options;
-	struct MHD_Daemon *daemon;
-	struct metrics metrics;
-	atomic_size_t body_bytes;           /* held by all requests together */
-	atomic_int disk_errors[RECORD_KINDS];
-	atomic_bool draining;
-	pthread_mutex_t lock;
-	pthread_cond_t idle;
-	unsigned int active;                /* requests begun and not completed; by the lock */
-};
-
-/* A request from its request line to its completion. */
-struct request {
-	char *target;
-	bool begun;
-	struct route route;
-	char *body;
-	size_t body_len, body_capacity;
-	size_t dropped;        /* bytes of a refused body */
-	time_t deadline;       /* for the body, CLOCK_MONOTONIC */
-	unsigned int refusal;  /* status decided before the end of the body; 0: none */
-	unsigned int status;   /* what was answered */
-	const char *allow;
-	struct record_error error;
-};
-
-static time_t monotonic_s(void)
+static int64_t monotonic_ms(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* --- Answers ------------------------------------------------------------------ */
-
-static enum MHD_Result answer(struct http *http, struct MHD_Connection *connection,
-			      struct request *request, unsigned int status, const char *type,
-			      const char *policy, struct MHD_Response *response)
+static time_t monotonic_s(void)
 {
-	enum MHD_Result queued;
-
-	if (!response)
-		return MHD_NO;
-	MHD_add_response_header(response, "Content-Type", type);
-	MHD_add_response_header(response, "Content-Security-Policy", policy);
-	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-	MHD_add_response_header(response, "X-Frame-Options", "DENY");
-	MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
-	MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
-	MHD_add_response_header(response, "Cache-Control", "no-store");
-	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-		MHD_add_response_header(response, "Allow", request->allow);
-	if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
-		MHD_add_response_header(response, "Retry-After", "5");
-	if (atomic_load(&http->draining))
-		MHD_add_response_header(response, "Connection", "close");
-	request->status = status;
-	queued = MHD_queue_response(connection, status, response);
-	MHD_destroy_response(response);
-	return queued;
+	return (time_t)(monotonic_ms() / 1000);
 }
 
-/* @text is from malloc and is freed with the response. */
-static enum MHD_Result answer_text(struct http *http, struct MHD_Connection *connection,
-				   struct request *request, unsigned int status, const char *type,
-				   const char *policy, char *text, size_t len)
+const char *request_header(const struct request *request, const char *name)
 {
-	struct MHD_Response *response =
-		MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE);
-
-	if (!response)
-		free(text);
-	return answer(http, connection, request, status, type, policy, response);
+	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
-static enum MHD_Result answer_json(struct http *http, struct MHD_Connection *connection,
-				   struct request *request, unsigned int status, cJSON *json)
+static struct deadline *deadline_of(struct MHD_Connection *connection)
 {
-	char *text = cJSON_PrintUnformatted(json);
-
-	cJSON_Delete(json);
-	if (!text)
-		return MHD_NO;
-	return answer_text(http, connection, request, status, "application/json", POLICY_CLOSED,
-			   text, strlen(text));
+	return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+		->socket_context;
 }
 
-static enum MHD_Result answer_error(struct http *http, struct MHD_Connection *connection,
-				    struct request *request, unsigned int status)
-{
-	const struct record_error *error = &request->error;
-	cJSON *json = cJSON_CreateObject();
-
-	cJSON_AddStringToObject(json, "error", error->message);
-	if (error->index >= 0)
-		cJSON_AddNumberToObject(json, "index", error->index);
-	else
-		cJSON_AddNullToObject(json, "index");
-	if (error->field[0])
-		cJSON_AddStringToObject(json, "field", error->field);
-	else
-		cJSON_AddNullToObject(json, "field");
-	return answer_json(http, connection, request, status, json);
-}
-
-/* Note what is wrong with the request as a whole. */
-__attribute__((format(printf, 3, 4)))
-static void refuse(struct request *request, unsigned int status, const char *format, ...)
-{
-	va_list args;
-
-	request->refusal = status;
-	request->error.index = -1;
-	request->error.field[0] = 0;
-	va_start(args, format);
-	vsnprintf(request->error.message, sizeof(request->error.message), format, args);
-	va_end(args);
-}
-
-/* --- The endpoints --------------------------------------------------------------- */
-
-static void release_body(struct http *http, struct request *request)
+void request_release_body(struct http *http, struct request *request)
 {
 	free(request->body);
 	atomic_fetch_sub(&http->body_bytes, request->body_capacity);
 	request->body = NULL;
 	request->body_len = request->body_capacity = 0;
-}
-
-static void note_disk(struct http *http, enum record_kind kind, int err)
-{
-	if (atomic_exchange(&http->disk_errors[kind], err) != err)
-		http->options.disk_changed(kind, err);
-}
-
-static enum MHD_Result store_records(struct http *http, struct MHD_Connection *connection,
-				     struct request *request)
-{
-	enum record_kind kind = request->route.kind;
-	struct store_result result;
-	struct record_batch batch;
-	cJSON *json;
-	int err;
-
-	err = record_read_body(kind, request->body, request->body_len, http->options.zone_s,
-			       &batch, &request->error);
-	release_body(http, request);
-	if (err == -ENOMEM) {
-		refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory; send it again");
-		return answer_error(http, connection, request, request->refusal);
-	}
-	if (err) {
-		atomic_fetch_add(&http->metrics.rejected[kind], 1);
-		return answer_error(http, connection, request,
-				    err == -E2BIG ? MHD_HTTP_CONTENT_TOO_LARGE :
-						    MHD_HTTP_BAD_REQUEST);
-	}
-
-	err = store_append(http->options.store, kind, &batch, &result);
-	record_batch_free(&batch);
-	note_disk(http, kind, err);
-	if (err) {
-		atomic_fetch_add(&http->metrics.failed[kind], 1);
-		refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE,
-		       "nothing was stored: %s; send it again", strerrordesc_np(-err));
-		return answer_error(http, connection, request, request->refusal);
-	}
-	atomic_fetch_add(&http->metrics.stored[kind], result.stored);
-	atomic_fetch_add(&http->metrics.duplicates[kind], result.duplicates);
-
-	json = cJSON_CreateObject();
-	cJSON_AddTrueToObject(json, "received");
-	cJSON_AddNumberToObject(json, "stored", (double)result.stored);
-	cJSON_AddNumberToObject(json, "duplicates", (double)result.duplicates);
-	return answer_json(http, connection, request, MHD_HTTP_OK, json);
-}
-
-static ssize_t read_query(void *context, uint64_t at, char *buffer, size_t size)
-{
-	ssize_t got = query_read(context, buffer, size);
-
-	(void)at;
-	if (got < 0)
-		return MHD_CONTENT_READER_END_WITH_ERROR;
-	return got ? got : MHD_CONTENT_READER_END_OF_STREAM;
-}
-
-static void close_query(void *context)
-{
-	query_close(context);
-}
-
-static enum MHD_Result answer_records(struct http *http, struct MHD_Connection *connection,
-				      struct request *request)
-{
-	struct MHD_Response *response;
-	struct query *query;
-	int err;
-
-	err = query_open(http->options.store, request->route.kind, &request->route.filter,
-			 http->options.zone_s, &query);
-	if (err) {
-		refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the records can't be read: %s",
-		       strerrordesc_np(-err));
-		return answer_error(http, connection, request, request->refusal);
-	}
-	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 32 * 1024, read_query, query,
-						     close_query);
-	if (!response)
-		query_close(query);
-	return answer(http, connection, request, MHD_HTTP_OK, "application/json", POLICY_CLOSED,
-		      response);
-}
-
-static enum MHD_Result answer_undrawn(struct http *http, struct MHD_Connection *connection,
-				      struct request *request, int err)
-{
-	refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the graph could not be drawn: %s",
-	       err == -ENOENT	 ? "gnuplot is not installed" :
-	       err == -ETIMEDOUT ? "gnuplot took too long" :
-	       err == -EIO	 ? "gnuplot failed" : strerrordesc_np(-err));
-	return answer_error(http, connection, request, request->refusal);
-}
-
-static enum MHD_Result answer_graph(struct http *http, struct MHD_Connection *connection,
-				    struct request *request)
-{
-	const struct route *route = &request->route;
-	char *picture;
-	size_t len;
-	int err;
-
-	err = graphs_picture(http->options.graphs, route->kind, route->svg, &picture, &len);
-	if (err)
-		return answer_undrawn(http, connection, request, err);
-	/* gnuplot's SVG has its styles inside. */
-	return answer_text(http, connection, request, MHD_HTTP_OK,
-			   route->svg ? "image/svg+xml" : "image/png",
-			   route->svg ? POLICY_CLOSED "; style-src 'unsafe-inline'" : POLICY_CLOSED,
-			   picture, len);
-}
-
-static enum MHD_Result draw_graphs(struct http *http, struct MHD_Connection *connection,
-				   struct request *request)
-{
-	cJSON *json, *images;
-	int err;
-
-	err = graphs_save(http->options.graphs, http->options.images);
-	if (err)
-		return answer_undrawn(http, connection, request, err);
-	json = cJSON_CreateObject();
-	cJSON_AddTrueToObject(json, "drawn");
-	cJSON_AddStringToObject(json, "directory", http->options.images);
-	images = cJSON_AddArrayToObject(json, "images");
-	cJSON_AddItemToArray(images, cJSON_CreateString(graphs_file_name(RECORD_MEMORY)));
-	cJSON_AddItemToArray(images, cJSON_CreateString(graphs_file_name(RECORD_KILL)));
-	return answer_json(http, connection, request, MHD_HTTP_OK, json);
-}
-
-static enum MHD_Result answer_page(struct http *http, struct MHD_Connection *connection,
-				   struct request *request)
-{
-	char nonce[33], policy[256], *page;
-	unsigned char random[16];
-	size_t len;
-	int err;
-
-	if (getrandom(random, sizeof(random), 0) != sizeof(random))
-		return MHD_NO;
-	for (size_t i = 0; i < sizeof(random); i++)
-		sprintf(nonce + 2 * i, "%02x", random[i]);
-	snprintf(policy, sizeof(policy), POLICY_CLOSED "; img-src data:; style-src 'nonce-%s'",
-		 nonce);
-	err = graphs_page(http->options.graphs, nonce, &page, &len);
-	if (err)
-		return answer_undrawn(http, connection, request, err);
-	return answer_text(http, connection, request, MHD_HTTP_OK, "text/html; charset=utf-8",
-			   policy, page, len);
-}
-
-static enum MHD_Result answer_metrics(struct http *http, struct MHD_Connection *connection,
-				      struct request *request)
-{
-	char *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-
-	if (!out)
-		return MHD_NO;
-	metrics_write(out, &http->metrics);
-	if (fclose(out)) {
-		free(text);
-		return MHD_NO;
-	}
-	return answer_text(http, connection, request, MHD_HTTP_OK,
-			   "application/openmetrics-text; version=1.0.0; charset=utf-8",
-			   POLICY_CLOSED, text, len);
-}
-
-static enum MHD_Result answer_health(struct http *http, struct MHD_Connection *connection,
-				     struct request *request)
-{
-	cJSON *json = cJSON_CreateObject();
-
-	cJSON_AddStringToObject(json, "status", "ok");
-	return answer_json(http, connection, request, MHD_HTTP_OK, json);
-}
-
-static enum MHD_Result answer_route(struct http *http, struct MHD_Connection *connection,
-				    struct request *request)
-{
-	switch (request->route.id) {
-	case ROUTE_STORE:
-		return store_records(http, connection, request);
-	case ROUTE_RECORDS:
-		return answer_records(http, connection, request);
-	case ROUTE_PAGE:
-		return answer_page(http, connection, request);
-	case ROUTE_GRAPH:
-		return answer_graph(http, connection, request);
-	case ROUTE_DRAW:
-		return draw_graphs(http, connection, request);
-	case ROUTE_HEALTH:
-		return answer_health(http, connection, request);
-	case ROUTE_METRICS:
-		return answer_metrics(http, connection, request);
-	case ROUTE_NONE:
-		break;
-	}
-	return MHD_NO;
 }
 
 /* --- The life of a request --------------------------------------------------------- */
@@ -365,9 +54,9 @@ static void *request_line(void *context, const char *target, struct MHD_Connecti
 	struct request *request = calloc(1, sizeof(*request));
 
 	(void)context;
-	(void)connection;
 	if (!request)
 		return NULL;
+	request->connection = connection;
 	request->target = strdup(target);
 	if (!request->target) {
 		free(request);
@@ -390,42 +79,89 @@ static bool is_json(const char *type)
 	return len == strlen("application/json") && strncasecmp(type, "application/json", len) == 0;
 }
 
-/* Decide on everything that can be decided before the body. */
-static void begin(struct http *http, struct MHD_Connection *connection, struct request *request,
-		  const char *method)
+/* Whose request it is, for its rate: the token's if there is one, else the address's. */
+static uint64_t client_of(const struct http *http, const struct request *request)
 {
-	const char *length, *type;
+	const struct sockaddr *address =
+		MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)
+			->client_addr;
+	const uint64_t key[2] = { http->instance, 0 };
+	struct hash hash = { 0 };
+
+	if (request->token)
+		hash = hash_bytes(key, request->token->secret, sizeof(request->token->secret));
+	else if (address && address->sa_family == AF_INET)
+		hash = hash_bytes(key, &((const struct sockaddr_in *)address)->sin_addr, 4);
+	else if (address && address->sa_family == AF_INET6)
+		/* Whoever has one address has the 64 bits behind it as well. */
+		hash = hash_bytes(key, &((const struct sockaddr_in6 *)address)->sin6_addr, 8);
+	return hash.half[0] | 1;
+}
+
+/* Who may not, or not now, is told before anything else. */
+static bool is_let_in(struct http *http, struct request *request)
+{
+	const struct auth *auth = http->options.auth;
+	bool open = request->route.id == ROUTE_HEALTH || request->route.id == ROUTE_READY;
+	bool in_time;
+
+	if (auth)
+		request->token = auth_find(auth, request_header(request, "Authorization"));
+	pthread_mutex_lock(&http->lock);
+	in_time = rate_take(&http->rate, client_of(http, request), monotonic_ms());
+	pthread_mutex_unlock(&http->lock);
+	if (!in_time) {
+		request_refuse(request, MHD_HTTP_TOO_MANY_REQUESTS, "too many requests a second");
+		return false;
+	}
+	if (auth && !request->token && !open) {
+		request_refuse(request, MHD_HTTP_UNAUTHORIZED,
+			       "a token is needed: Authorization: Bearer ...");
+		return false;
+	}
+	return true;
+}
+
+/* Decide on everything that can be decided before the body. */
+static void begin(struct http *http, struct request *request, const char *method)
+{
+	const char *length;
 	int err;
 
 	request->begun = true;
 	request->deadline = monotonic_s() + LIMITS_UPLOAD_S;
+	deadline_set(http->deadlines, deadline_of(request->connection), LIMITS_ANSWER_S);
 	pthread_mutex_lock(&http->lock);
 	http->active++;
 	pthread_mutex_unlock(&http->lock);
 
 	err = route_find(method, request->target, http->options.zone_s, &request->route,
 			 &request->allow, &request->error);
+	if (!is_let_in(http, request))
+		return;
 	if (err == -EINVAL) {
 		request->refusal = MHD_HTTP_BAD_REQUEST;
 	} else if (err == -EPERM) {
-		refuse(request, MHD_HTTP_METHOD_NOT_ALLOWED, "this path takes %s", request->allow);
+		request_refuse(request, MHD_HTTP_METHOD_NOT_ALLOWED, "this path takes %s",
+			       request->allow);
 	} else if (err == -E2BIG) {
-		refuse(request, MHD_HTTP_URI_TOO_LONG, "the path has at most %d bytes",
-		       LIMITS_TARGET_BYTES);
+		request_refuse(request, MHD_HTTP_URI_TOO_LONG, "the path has at most %d bytes",
+			       LIMITS_TARGET_BYTES);
 	} else if (err) {
-		refuse(request, MHD_HTTP_NOT_FOUND, "there is no such path");
+		request_refuse(request, MHD_HTTP_NOT_FOUND, "there is no such path");
 	}
 	if (request->refusal || request->route.id != ROUTE_STORE)
 		return;
 
-	type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Type");
-	length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
-	if (!is_json(type))
-		refuse(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
-		       "the Content-Type must be application/json");
+	deadline_set(http->deadlines, deadline_of(request->connection),
+		     LIMITS_UPLOAD_S + 2 * LIMITS_IDLE_S);
+	length = request_header(request, "Content-Length");
+	if (!is_json(request_header(request, "Content-Type")))
+		request_refuse(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+			       "the Content-Type must be application/json");
 	else if (length && strtoull(length, NULL, 10) > LIMITS_BODY_BYTES)
-		refuse(request, MHD_HTTP_CONTENT_TOO_LARGE, "a body has at most %d bytes",
-		       LIMITS_BODY_BYTES);
+		request_refuse(request, MHD_HTTP_CONTENT_TOO_LARGE, "a body has at most %d bytes",
+			       LIMITS_BODY_BYTES);
 }
 
 static void take_body(struct http *http, struct request *request, const char *data, size_t len)
@@ -435,16 +171,16 @@ static void take_body(struct http *http, struct request *request, const char *da
 	char *body;
 
 	if (request->route.id != ROUTE_STORE) {
-		refuse(request, MHD_HTTP_BAD_REQUEST, "this request takes no body");
+		request_refuse(request, MHD_HTTP_BAD_REQUEST, "this request takes no body");
 		return;
 	}
 	if (monotonic_s() > request->deadline) {
-		refuse(request, MHD_HTTP_REQUEST_TIMEOUT, "the body took longer than %d s",
+		request_refuse(request, MHD_HTTP_REQUEST_TIMEOUT, "the body took longer than %d s",
 		       LIMITS_UPLOAD_S);
 		return;
 	}
 	if (len > LIMITS_BODY_BYTES - request->body_len) {
-		refuse(request, MHD_HTTP_CONTENT_TOO_LARGE, "a body has at most %d bytes",
+		request_refuse(request, MHD_HTTP_CONTENT_TOO_LARGE, "a body has at most %d bytes",
 		       LIMITS_BODY_BYTES);
 		return;
 	}
@@ -454,14 +190,14 @@ static void take_body(struct http *http, struct request *request, const char *da
 	if (more) {
 		if (atomic_fetch_add(&http->body_bytes, more) + more > LIMITS_BODIES_BYTES) {
 			atomic_fetch_sub(&http->body_bytes, more);
-			refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE,
+			request_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE,
 			       "too many requests at once; send it again");
 			return;
 		}
 		body = realloc(request->body, grown);
 		if (!body) {
 			atomic_fetch_sub(&http->body_bytes, more);
-			refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE,
+			request_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE,
 			       "out of memory; send it again");
 			return;
 		}
@@ -484,18 +220,18 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 	if (!request)
 		return MHD_NO;
 	if (!request->begun) {
-		begin(http, connection, request, method);
+		begin(http, request, method);
 		/* Who waits for "100 Continue" is told before it sends what is not wanted. */
 		if (request->refusal &&
 		    MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Expect"))
-			return answer_error(http, connection, request, request->refusal);
+			return answer_refusal(http, request);
 		return MHD_YES;
 	}
 	if (*data_len) {
 		if (!request->refusal)
 			take_body(http, request, data, *data_len);
 		if (request->refusal) {
-			release_body(http, request);
+			request_release_body(http, request);
 			request->dropped += *data_len;
 			if (request->dropped > LIMITS_REFUSED_BODY_BYTES ||
 			    monotonic_s() > request->deadline + LIMITS_IDLE_S)
@@ -504,12 +240,14 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 		*data_len = 0;
 		return MHD_YES;
 	}
+	/* From here on it is the answer's time. */
+	deadline_set(http->deadlines, deadline_of(connection), LIMITS_ANSWER_S);
 	if (request->refusal) {
 		if (request->route.id == ROUTE_STORE)
 			atomic_fetch_add(&http->metrics.rejected[request->route.kind], 1);
-		return answer_error(http, connection, request, request->refusal);
+		return answer_refusal(http, request);
 	}
-	return answer_route(http, connection, request);
+	return answer_route(http, request);
 }
 
 static void completed(void *context, struct MHD_Connection *connection, void **request_context,
@@ -518,14 +256,12 @@ static void completed(void *context, struct MHD_Connection *connection, void **r
 	struct request *request = *request_context;
 	struct http *http = context;
 
-	(void)connection;
 	(void)code;
 	if (!request)
 		return;
 	*request_context = NULL;
-	release_body(http, request);
-	if (request->status)
-		atomic_fetch_add(&http->metrics.by_status[request->status], 1);
+	deadline_set(http->deadlines, deadline_of(connection), LIMITS_HEADER_S);
+	request_release_body(http, request);
 	if (request->begun) {
 		pthread_mutex_lock(&http->lock);
 		if (--http->active == 0)
@@ -534,6 +270,23 @@ static void completed(void *context, struct MHD_Connection *connection, void **r
 	}
 	free(request->target);
 	free(request);
+}
+
+static void connection_changed(void *context, struct MHD_Connection *connection,
+			       void **socket_context, enum MHD_ConnectionNotificationCode code)
+{
+	struct http *http = context;
+
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		*socket_context = deadline_add(
+			http->deadlines,
+			MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
+				->connect_fd,
+			LIMITS_HEADER_S);
+	} else {
+		deadline_remove(http->deadlines, *socket_context);
+		*socket_context = NULL;
+	}
 }
 
 /* MHD would decode paths and queries in place; route_find() wants them as they came. */
@@ -547,29 +300,50 @@ static size_t leave_encoded(void *context, struct MHD_Connection *connection, ch
 int http_start(const struct http_options *options, struct http **ret)
 {
 	struct http *http = calloc(1, sizeof(*http));
+	struct MHD_OptionItem tls[] = {
+		{ MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)options->tls_certificate },
+		{ MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)options->tls_key },
+		{ MHD_OPTION_END, 0, NULL },
+	};
+	unsigned int flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
+			     MHD_USE_POLL | MHD_USE_ITC;
+	int err;
 
 	if (!http)
 		return -ENOMEM;
+	if (options->tls_certificate)
+		flags |= MHD_USE_TLS;
+	else
+		tls[0].option = MHD_OPTION_END;
 	http->options = *options;
+	http->rate.per_s = options->client_rate;
 	pthread_mutex_init(&http->lock, NULL);
 	pthread_cond_init(&http->idle, NULL);
+	err = getrandom(&http->instance, sizeof(http->instance), 0) == sizeof(http->instance) ?
+	      deadlines_new(&http->deadlines) : -EIO;
+	if (err) {
+		free(http);
+		return err;
+	}
 	/* A thread for each connection: one that waits for the disk, for gnuplot
 	 * or for a slow client holds up nobody else. */
 	http->daemon = MHD_start_daemon(
-		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
-			MHD_USE_ITC,
-		0, NULL, NULL, handle, http,
+		flags, 0, NULL, NULL, handle, http,
 		MHD_OPTION_LISTEN_SOCKET, options->listen_fd,
 		MHD_OPTION_URI_LOG_CALLBACK, request_line, http,
 		MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
 		MHD_OPTION_NOTIFY_COMPLETED, completed, http,
+		MHD_OPTION_NOTIFY_CONNECTION, connection_changed, http,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned int)LIMITS_CONNECTIONS,
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned int)LIMITS_CLIENT_CONNECTIONS,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)LIMITS_IDLE_S,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMITS_HEADER_BYTES,
 		MHD_OPTION_THREAD_STACK_SIZE, (size_t)LIMITS_THREAD_STACK_BYTES,
 		MHD_OPTION_STRICT_FOR_CLIENT, 1,
+		MHD_OPTION_ARRAY, tls,
 		MHD_OPTION_END);
 	if (!http->daemon) {
+		deadlines_free(http->deadlines);
 		free(http);
 		return -EIO;
 	}
@@ -593,6 +367,7 @@ void http_stop(struct http *http)
 	}
 	pthread_mutex_unlock(&http->lock);
 	MHD_stop_daemon(http->daemon);
+	deadlines_free(http->deadlines);
 	if (listen_fd != MHD_INVALID_SOCKET)
 		close(listen_fd);
 	pthread_mutex_destroy(&http->lock);

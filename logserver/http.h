@@ -3,6 +3,7 @@
 #ifndef LOGSERVER_HTTP_H
 #define LOGSERVER_HTTP_H
 
+#include "auth.h"
 #include "graphs.h"
 #include "store.h"
 
@@ -13,6 +14,10 @@ struct http_options {
 	struct store *store;
 	struct graphs *graphs;
 	const char *images;  /* directory for /logs/grafica */
+	const struct auth *auth;      /* who is let in; NULL: everyone */
+	double client_rate;           /* requests a second for each client; 0: no limit */
+	const char *tls_certificate;  /* as PEM; NULL: no TLS */
+	const char *tls_key;
 	int zone_s;          /* see timestamp_read() */
 	/* Told, from any thread, when the disk stops or starts taking records (err 0). */
 	void (*disk_changed)(enum record_kind kind, int err);

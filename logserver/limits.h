@@ -19,14 +19,39 @@
 #define LIMITS_THREAD_STACK_BYTES (256 * 1024)
 /* Request line and headers: our own clients need under 1 KiB. */
 #define LIMITS_HEADER_BYTES (16 * 1024)
+/* Of these, one address has at most this many, so that it can't take them all; all
+ * that comes through a container's published port has one address. */
+#define LIMITS_CLIENT_CONNECTIONS 384
 /* A connection on which nothing moves is closed after this. */
 #define LIMITS_IDLE_S 10
+/* Headers must be complete this long after the connection or the last answer,
+ * however they trickle; a kept connection may be idle before. */
+#define LIMITS_HEADER_S (LIMITS_IDLE_S + 10)
+/* An answer must be taken within this: a gigabyte at 4 MB/s. */
+#define LIMITS_ANSWER_S 240
 /* A body must be complete this long after its headers, however it trickles. */
 #define LIMITS_UPLOAD_S 30
 /* SIGTERM: requests under way get this long; `docker stop` kills after 10 s. */
 #define LIMITS_DRAIN_S 8
 /* The health check gives up after this; Docker's own default is 30 s. */
 #define LIMITS_PROBE_S 5
+
+/* --- Clients ---------------------------------------------------------------- */
+
+/* Requests a second for each client, unless --client-rate says otherwise: a monitor
+ * sends one in ten seconds, and one with a full spool some tens in a second. */
+#define LIMITS_CLIENT_RATE 1000
+/* What a quiet client has saved up, in seconds of that rate. */
+#define LIMITS_RATE_BURST_S 2
+/* Clients whose rate is followed at one time; 24 bytes each. */
+#define LIMITS_RATE_CLIENTS 4096
+/* A token of 16 characters can't be guessed at that rate (96 bits). */
+#define LIMITS_LEAST_TOKEN_BYTES 16
+#define LIMITS_TOKEN_BYTES 128
+/* Some thousand hosts. */
+#define LIMITS_TOKEN_FILE_BYTES (256 * 1024)
+/* A certificate with its chain, or a key. */
+#define LIMITS_PEM_BYTES (256 * 1024)
 
 /* --- A request ------------------------------------------------------------- */
 
@@ -36,7 +61,15 @@
  * what its largest request needed. */
 #define LIMITS_MALLOC_ARENAS 2
 /* All bodies held at one time: what bounds the memory, not the connections. */
-#define LIMITS_BODIES_BYTES (16 * 1024 * 1024)
+#define LIMITS_BODIES_BYTES (6 * 1024 * 1024)
+/* Answers of records under way: each holds a block, its frame and a buffer, some
+ * 0.2 MiB. More get 503. */
+#define LIMITS_STREAMS 32
+/* zlib's sizes for a compressed answer: 40 KiB for each of the streams. */
+#define LIMITS_GZIP_WINDOW_BITS 12
+#define LIMITS_GZIP_MEMORY_LEVEL 5
+/* A shorter text is sent as it is: it fits into a packet. */
+#define LIMITS_GZIP_LEAST_BYTES 1200
 /* A refused body is read and dropped up to here, so that the client gets to
  * see the answer (closing early resets the connection under it). */
 #define LIMITS_REFUSED_BODY_BYTES (8 * 1024 * 1024)
@@ -44,8 +77,10 @@
 #define LIMITS_RECORDS 1000
 /* The request target; the longest sensible one is a query of 200 bytes. */
 #define LIMITS_TARGET_BYTES 2048
-/* `limit` of a query; 8 bytes are held for each while the file is read. */
+/* `limit` of a query. */
 #define LIMITS_QUERY_RECORDS 100000
+/* Records of a page where the query has a cursor and no limit. */
+#define LIMITS_PAGE_RECORDS 1000
 
 /* --- A record -------------------------------------------------------------- */
 
@@ -75,12 +110,35 @@
 /* Timestamps: 1970 up to here (year 2200), so that sums of them stay small. */
 #define LIMITS_TIME_MS (7258118400LL * 1000)
 
-/* --- Memory of what was stored --------------------------------------------- */
+/* --- Files and index --------------------------------------------------------- */
 
-/* Event ids remembered for each log: between one and two generations of this
- * many. A monitor's memory samples of 30 days, 16 bytes each in a half-full
- * table: 16 MiB for a log at most. An id older than that is no longer known. */
-#define LIMITS_EVENT_IDS 262144
+/* A block of lines: what is read to find a record, and a frame of a compressed
+ * file. Smaller ones compress worse, larger ones cost each query more. */
+#define LIMITS_BLOCK_BYTES (64 * 1024)
+/* A block's filter of names; see block.c. 10 million records: 30 MB of index. */
+#define LIMITS_BLOCK_NAMES_BYTES 512
+/* A file is closed and compressed when it is this long: 0.3 s of work, and the
+ * grain in which old records are removed. */
+#define LIMITS_ROTATE_BYTES (64 * 1024 * 1024)
+#define LIMITS_LEAST_ROTATE_BYTES (64 * 1024)
+#define LIMITS_MOST_ROTATE_BYTES (256 * 1024 * 1024)
+/* Records that are brought to the index in one go: enough of them lie on the same
+ * pages, few enough are read again after a kill -9 (a tenth of a second). */
+#define LIMITS_INDEX_RECORDS 8192
+/* Fewer wait this long for more. */
+#define LIMITS_INDEX_LAZY_S 30
+/* Their ids are held in memory: 2 MiB at this many. Beyond it, storing waits. */
+#define LIMITS_INDEX_PENDING 32768
+/* An index that can't be written is tried again after this. */
+#define LIMITS_INDEX_RETRY_S 1
+/* SQLite's cache for each of three connections of each log; the rest is the
+ * kernel's page cache, which is not ours. */
+#define LIMITS_INDEX_CACHE_KIB 1024
+/* The write-ahead log is folded into the index when it has this many pages (16
+ * MiB): rarely enough that a page is written once for many records. */
+#define LIMITS_INDEX_WAL_PAGES 4096
+/* One connection waits for another at most this long; it never should. */
+#define LIMITS_INDEX_BUSY_MS 5000
 /* One write and one fdatasync take at most this much of what waits. */
 #define LIMITS_GROUP_BYTES (8 * 1024 * 1024)
 

@@ -5,9 +5,11 @@
 #include <limits.h>
 #include <malloc.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auth.h"
 #include "graphs.h"
 #include "http.h"
 #include "limits.h"
@@ -30,6 +33,9 @@ enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 struct options {
 	const char *listen, *port, *data, *images;
 	int zone_s;
+	int64_t rotate_bytes, keep_bytes, keep_days, client_rate;
+	const char *tokens, *tls_certificate, *tls_key;
+	bool trust_network;
 	bool healthcheck;
 };
 
@@ -42,9 +48,22 @@ static const char usage[] =
 	"  --data DIR        where logs.jsonl and logsmemory.jsonl are kept (/data)\n"
 	"  --images DIR      where /logs/grafica puts its pictures (DIR of --data/images)\n"
 	"  --time-zone ZONE  zone of times that name none: UTC or +HH:MM or -HH:MM (UTC)\n"
+	"  --rotate-bytes N  close and compress a file of records that is this long (67108864)\n"
+	"  --keep-bytes N    remove the oldest closed files beyond this, for each log (all are kept)\n"
+	"  --keep-days N     remove closed files whose records are all older (all are kept)\n"
+	"  --client-rate N   requests a second for each client, 0 for no limit (1000)\n"
+	"  --tokens FILE     let in only who has a bearer token of FILE, for writing and reading:\n"
+	"                    lines of TOKEN or TOKEN HOST, whose records are of that host\n"
+	"  --trust-network   let in whoever can connect, though ADDR is not this machine's own:\n"
+	"                    for a container whose port is published on the host's loopback only\n"
+	"  --tls-cert FILE, --tls-key FILE\n"
+	"                    speak TLS with this certificate and key (PEM)\n"
 	"  --healthcheck     ask the server on this --listen and --port whether it is well;\n"
 	"                    exit status 0 if so\n"
 	"  --help, --version\n"
+	"\n"
+	"Records go to DIR as lines of JSON: what is not yet compressed, what is (zstd), and an\n"
+	"index that is made from them. The server alone may change them while it runs.\n"
 	"\n"
 	"Exit status: 0 done, 1 failed while running, 2 bad usage.\n";
 
@@ -62,21 +81,47 @@ static void complain(const char *format, ...)
 	va_end(args);
 }
 
+static bool read_number(const char *option, const char *text, int64_t least, int64_t most,
+			int64_t *ret)
+{
+	int64_t number;
+
+	if (!*text || strspn(text, "0123456789") != strlen(text) || strlen(text) > 18 ||
+	    (number = atoll(text)) < least || number > most) {
+		complain("%s %s: must be a number from %lld to %lld", option, text,
+			 (long long)least, (long long)most);
+		return false;
+	}
+	*ret = number;
+	return true;
+}
+
 /* -1: go on; else the exit status. */
 static int read_options(int argc, char **argv, struct options *options)
 {
-	enum { LISTEN = 1, PORT, DATA, IMAGES, ZONE, HEALTHCHECK, HELP, SHOW_VERSION };
+	enum { LISTEN = 1, PORT, DATA, IMAGES, ZONE, ROTATE_BYTES, KEEP_BYTES, KEEP_DAYS,
+	       CLIENT_RATE, TOKENS, TRUST_NETWORK, TLS_CERT, TLS_KEY,
+	       HEALTHCHECK, HELP, SHOW_VERSION };
 	static const struct option known[] = {
 		{ "listen", required_argument, NULL, LISTEN },
 		{ "port", required_argument, NULL, PORT },
 		{ "data", required_argument, NULL, DATA },
 		{ "images", required_argument, NULL, IMAGES },
 		{ "time-zone", required_argument, NULL, ZONE },
+		{ "rotate-bytes", required_argument, NULL, ROTATE_BYTES },
+		{ "keep-bytes", required_argument, NULL, KEEP_BYTES },
+		{ "keep-days", required_argument, NULL, KEEP_DAYS },
+		{ "client-rate", required_argument, NULL, CLIENT_RATE },
+		{ "tokens", required_argument, NULL, TOKENS },
+		{ "trust-network", no_argument, NULL, TRUST_NETWORK },
+		{ "tls-cert", required_argument, NULL, TLS_CERT },
+		{ "tls-key", required_argument, NULL, TLS_KEY },
 		{ "healthcheck", no_argument, NULL, HEALTHCHECK },
 		{ "help", no_argument, NULL, HELP },
 		{ "version", no_argument, NULL, SHOW_VERSION },
 		{ 0 }
 	};
+	int64_t port;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -85,11 +130,8 @@ static int read_options(int argc, char **argv, struct options *options)
 			options->listen = optarg;
 			break;
 		case PORT:
-			if (!*optarg || strspn(optarg, "0123456789") != strlen(optarg) ||
-			    strlen(optarg) > 5 || atoi(optarg) > 65535) {
-				complain("--port %s: must be a number from 0 to 65535", optarg);
+			if (!read_number("--port", optarg, 0, 65535, &port))
 				return EXIT_USAGE;
-			}
 			options->port = optarg;
 			break;
 		case DATA:
@@ -103,6 +145,36 @@ static int read_options(int argc, char **argv, struct options *options)
 				complain("--time-zone %s: must be UTC or like -06:00", optarg);
 				return EXIT_USAGE;
 			}
+			break;
+		case ROTATE_BYTES:
+			if (!read_number("--rotate-bytes", optarg, LIMITS_LEAST_ROTATE_BYTES,
+					 LIMITS_MOST_ROTATE_BYTES, &options->rotate_bytes))
+				return EXIT_USAGE;
+			break;
+		case KEEP_BYTES:
+			if (!read_number("--keep-bytes", optarg, 1, INT64_MAX / 10,
+					 &options->keep_bytes))
+				return EXIT_USAGE;
+			break;
+		case KEEP_DAYS:
+			if (!read_number("--keep-days", optarg, 1, 36500, &options->keep_days))
+				return EXIT_USAGE;
+			break;
+		case CLIENT_RATE:
+			if (!read_number("--client-rate", optarg, 0, 1000000, &options->client_rate))
+				return EXIT_USAGE;
+			break;
+		case TOKENS:
+			options->tokens = optarg;
+			break;
+		case TRUST_NETWORK:
+			options->trust_network = true;
+			break;
+		case TLS_CERT:
+			options->tls_certificate = optarg;
+			break;
+		case TLS_KEY:
+			options->tls_key = optarg;
 			break;
 		case HEALTHCHECK:
 			options->healthcheck = true;
@@ -122,12 +194,16 @@ static int read_options(int argc, char **argv, struct options *options)
 		complain("%s: not an option; try: logserver --help", argv[optind]);
 		return EXIT_USAGE;
 	}
+	if (!options->tls_certificate != !options->tls_key) {
+		complain("--tls-cert and --tls-key: one needs the other");
+		return EXIT_USAGE;
+	}
 	return -1;
 }
 
 static int check_health(const struct options *options, const struct addrinfo *address)
 {
-	int err = probe_health(address);
+	int err = probe_health(address, options->tls_certificate != NULL);
 
 	if (!err)
 		return EXIT_DONE;
@@ -152,8 +228,16 @@ static int open_socket(const struct addrinfo *address, int *ret_fd)
 	return 0;
 }
 
+static bool is_loopback(const struct sockaddr *address)
+{
+	if (address->sa_family == AF_INET)
+		return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
+	return address->sa_family == AF_INET6 &&
+	       IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
+}
+
 /* "http://127.0.0.1:8000", with the port that the kernel chose if it was to. */
-static void say_where(int fd)
+static void say_where(int fd, const char *scheme)
 {
 	struct sockaddr_storage bound;
 	socklen_t len = sizeof(bound);
@@ -162,8 +246,8 @@ static void say_where(int fd)
 	getsockname(fd, (struct sockaddr *)&bound, &len);
 	getnameinfo((struct sockaddr *)&bound, len, host, sizeof(host), port, sizeof(port),
 		    NI_NUMERICHOST | NI_NUMERICSERV);
-	printf(strchr(host, ':') ? "listening on http://[%s]:%s\n" : "listening on http://%s:%s\n",
-	       host, port);
+	printf(strchr(host, ':') ? "listening on %s://[%s]:%s\n" : "listening on %s://%s:%s\n",
+	       scheme, host, port);
 	fflush(stdout);
 }
 
@@ -176,20 +260,89 @@ static void disk_changed(enum record_kind kind, int err)
 		complain("%s: records are stored again", store_file_name(kind));
 }
 
+/* Something is wrong that only a new start puts right. */
+static atomic_bool failed;
+
+static void index_changed(enum record_kind kind, int err)
+{
+	if (err == -EUCLEAN) {
+		complain("%s: its index is damaged; stopping, the next start makes it anew",
+			 store_file_name(kind));
+		atomic_store(&failed, true);
+		kill(getpid(), SIGTERM);
+	} else if (err) {
+		complain("%s: its index can't be written: %s; trying again", store_file_name(kind),
+			 strerror(-err));
+	} else {
+		complain("%s: its index is written again", store_file_name(kind));
+	}
+}
+
 static void report_start(const struct store_report reports[RECORD_KINDS])
 {
 	for (int kind = 0; kind < RECORD_KINDS; kind++) {
 		const struct store_report *report = &reports[kind];
 		const char *name = store_file_name(kind);
 
-		printf("%s: %zu records\n", name, report->records);
+		printf("%s: %lld records, %lld of them read\n", name, (long long)report->records,
+		       (long long)report->read);
+		if (report->rebuilt)
+			complain("%s: its index was made anew", name);
 		if (report->torn)
 			complain("%s: cut off %lld bytes of a record that was never acknowledged",
 				 name, (long long)report->torn);
 		if (report->damaged)
-			complain("%s: %zu damaged lines are left as they are and not given out",
-				 name, report->damaged);
+			complain("%s: %lld damaged lines are left as they are and not given out",
+				 name, (long long)report->damaged);
 	}
+}
+
+/* A whole file of PEM, to be freed; NULL: it was complained about. */
+static char *read_pem(const char *path)
+{
+	char *text = calloc(1, LIMITS_PEM_BYTES + 1);
+	FILE *file = fopen(path, "re");
+	size_t len = 0;
+
+	if (text && file)
+		len = fread(text, 1, LIMITS_PEM_BYTES, file);
+	if (!len) {
+		complain("%s: %s", path, file ? "is empty or can't be read" : strerror(errno));
+		free(text);
+		text = NULL;
+	}
+	if (file)
+		fclose(file);
+	return text;
+}
+
+static bool read_credentials(const struct options *options, struct auth *auth,
+			     char **ret_certificate, char **ret_key)
+{
+	size_t line;
+	int err;
+
+	if (options->tokens) {
+		err = auth_load(options->tokens, auth, &line);
+		if (err == -EINVAL && line)
+			complain("%s: line %zu is no TOKEN or TOKEN HOST; a token has %d to %d of "
+				 "A-Z a-z 0-9 - . _ ~ + / =", options->tokens, line,
+				 LIMITS_LEAST_TOKEN_BYTES, LIMITS_TOKEN_BYTES - 1);
+		else if (err)
+			complain("%s: %s", options->tokens,
+				 err == -EINVAL ? "has no token" : strerror(-err));
+		if (err)
+			return false;
+	}
+	if (!options->tls_certificate)
+		return true;
+	*ret_certificate = read_pem(options->tls_certificate);
+	*ret_key = *ret_certificate ? read_pem(options->tls_key) : NULL;
+	if (*ret_key)
+		return true;
+	free(*ret_certificate);
+	auth_free(auth);
+	return false;
 }
 
 static int serve(const struct options *options, const struct addrinfo *address,
@@ -201,8 +354,12 @@ static int serve(const struct options *options, const struct addrinfo *address,
 	struct graphs *graphs = NULL;
 	struct store *store = NULL;
 	int status = EXIT_FAILED, number, err;
-	char images[PATH_MAX];
+	char images[PATH_MAX], *certificate = NULL, *key = NULL;
+	struct auth auth = { 0 };
 	struct http *http;
+
+	if (!read_credentials(options, &auth, &certificate, &key))
+		return status;
 
 	if (options->images)
 		snprintf(images, sizeof(images), "%s", options->images);
@@ -212,13 +369,16 @@ static int serve(const struct options *options, const struct addrinfo *address,
 	err = graphs_new(&graphs);
 	if (err) {
 		complain("%s", strerror(-err));
-		return status;
+		goto out;
 	}
 	store_options = (struct store_options){
 		.directory = options->data,
 		.zone_s = options->zone_s,
-		.listener = graphs_add,
-		.context = graphs,
+		.rotate_bytes = options->rotate_bytes,
+		.keep_bytes = options->keep_bytes,
+		.keep_ms = options->keep_days * 24 * 3600 * 1000,
+		.listener = { graphs, graphs_add, graphs_save_state, graphs_load_state },
+		.index_changed = index_changed,
 	};
 	err = store_open(&store_options, &store, reports);
 	if (err == -EWOULDBLOCK) {
@@ -240,6 +400,10 @@ static int serve(const struct options *options, const struct addrinfo *address,
 		.graphs = graphs,
 		.images = images,
 		.zone_s = options->zone_s,
+		.auth = options->tokens ? &auth : NULL,
+		.client_rate = (double)options->client_rate,
+		.tls_certificate = certificate,
+		.tls_key = key,
 		.disk_changed = disk_changed,
 	};
 	err = open_socket(address, &http_options.listen_fd);
@@ -254,22 +418,28 @@ static int serve(const struct options *options, const struct addrinfo *address,
 		close(http_options.listen_fd);
 		goto out;
 	}
-	say_where(http_options.listen_fd);
+	say_where(http_options.listen_fd, certificate ? "https" : "http");
 
 	sigwait(ends, &number);
 	printf("stopping on %s\n", sigabbrev_np(number));
 	http_stop(http);
-	status = EXIT_DONE;
+	status = atomic_load(&failed) ? EXIT_FAILED : EXIT_DONE;
 out:
 	if (store)
 		store_close(store);
-	graphs_free(graphs);
+	if (graphs)
+		graphs_free(graphs);
+	auth_free(&auth);
+	free(certificate);
+	free(key);
 	return status;
 }
 
 int main(int argc, char **argv)
 {
-	struct options options = { .listen = "127.0.0.1", .port = "8000", .data = "/data" };
+	struct options options = { .listen = "127.0.0.1", .port = "8000", .data = "/data",
+				   .rotate_bytes = LIMITS_ROTATE_BYTES,
+				   .client_rate = LIMITS_CLIENT_RATE };
 	struct addrinfo *address, hints = {
 		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
 		.ai_socktype = SOCK_STREAM,
@@ -282,6 +452,15 @@ int main(int argc, char **argv)
 		return status;
 	if (getaddrinfo(options.listen, options.port, &hints, &address)) {
 		complain("--listen %s: must be an address like 127.0.0.1 or ::1", options.listen);
+		return EXIT_USAGE;
+	}
+
+	if (!options.healthcheck && !options.tokens && !options.trust_network &&
+	    !is_loopback(address->ai_addr)) {
+		complain("--listen %s: others can reach this address; let in who has a token with "
+			 "--tokens, or, if only you can reach it, say --trust-network",
+			 options.listen);
+		freeaddrinfo(address);
 		return EXIT_USAGE;
 	}
 

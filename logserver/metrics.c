@@ -2,32 +2,69 @@
 #include "metrics.h"
 
 #include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
 
 static const char *const log_names[RECORD_KINDS] = {
 	[RECORD_KILL] = "kills",
 	[RECORD_MEMORY] = "memory",
 };
 
-static void write_by_log(FILE *out, const char *name, const char *help,
-			 const atomic_uint_fast64_t counters[RECORD_KINDS])
+/* In OpenMetrics a counter's family has its samples' name without "_total". */
+static void describe(FILE *out, bool openmetrics, const char *name, const char *type,
+		     const char *help)
 {
-	fprintf(out, "# TYPE logserver_%s counter\n# HELP logserver_%s %s\n", name, name, help);
+	const char *ending = !openmetrics && strcmp(type, "counter") == 0 ? "_total" : "";
+
+	fprintf(out, "# TYPE logserver_%s%s %s\n# HELP logserver_%s%s %s\n", name, ending, type,
+		name, ending, help);
+}
+
+static void write_counters(FILE *out, bool openmetrics, const char *name, const char *help,
+			   const atomic_uint_fast64_t counters[RECORD_KINDS])
+{
+	describe(out, openmetrics, name, "counter", help);
 	for (int kind = 0; kind < RECORD_KINDS; kind++)
 		fprintf(out, "logserver_%s_total{log=\"%s\"} %" PRIuFAST64 "\n", name,
 			log_names[kind], atomic_load(&counters[kind]));
 }
 
-void metrics_write(FILE *out, const struct metrics *metrics)
+static void write_extents(FILE *out, bool openmetrics,
+			  const struct store_extent extents[RECORD_KINDS])
 {
-	write_by_log(out, "records_stored", "Records made durable.", metrics->stored);
-	write_by_log(out, "records_duplicate", "Records that were stored before.",
-		     metrics->duplicates);
-	write_by_log(out, "requests_rejected", "Requests whose records were malformed.",
-		     metrics->rejected);
-	write_by_log(out, "requests_failed", "Requests whose records could not be stored.",
-		     metrics->failed);
-	fputs("# TYPE logserver_responses counter\n"
-	      "# HELP logserver_responses Responses by HTTP status.\n", out);
+	static const struct {
+		const char *name, *help;
+		size_t offset;
+	} gauges[] = {
+		{ "records", "Records stored now.", offsetof(struct store_extent, records) },
+		{ "disk_bytes", "Bytes of the files of records.",
+		  offsetof(struct store_extent, bytes) },
+		{ "files", "Files of records.", offsetof(struct store_extent, files) },
+		{ "index_pending", "Records that the index does not have yet.",
+		  offsetof(struct store_extent, pending) },
+	};
+
+	for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++) {
+		describe(out, openmetrics, gauges[i].name, "gauge", gauges[i].help);
+		for (int kind = 0; kind < RECORD_KINDS; kind++)
+			fprintf(out, "logserver_%s{log=\"%s\"} %" PRId64 "\n", gauges[i].name,
+				log_names[kind],
+				*(const int64_t *)((const char *)&extents[kind] + gauges[i].offset));
+	}
+}
+
+void metrics_write(FILE *out, const struct metrics *metrics,
+		   const struct store_extent extents[RECORD_KINDS], bool openmetrics)
+{
+	write_counters(out, openmetrics, "records_stored", "Records made durable.", metrics->stored);
+	write_counters(out, openmetrics, "records_duplicate", "Records that were stored before.",
+		       metrics->duplicates);
+	write_counters(out, openmetrics, "requests_rejected",
+		       "Requests whose records were malformed.", metrics->rejected);
+	write_counters(out, openmetrics, "requests_failed",
+		       "Requests whose records could not be stored.", metrics->failed);
+	write_extents(out, openmetrics, extents);
+	describe(out, openmetrics, "responses", "counter", "Responses by HTTP status.");
 	for (int status = 0; status < METRICS_STATUSES; status++) {
 		uint_fast64_t count = atomic_load(&metrics->by_status[status]);
 
@@ -35,5 +72,6 @@ void metrics_write(FILE *out, const struct metrics *metrics)
 			fprintf(out, "logserver_responses_total{status=\"%d\"} %" PRIuFAST64 "\n",
 				status, count);
 	}
-	fputs("# EOF\n", out);
+	if (openmetrics)
+		fputs("# EOF\n", out);
 }

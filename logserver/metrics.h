@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "record.h"
+#include "store.h"
 
 #define METRICS_STATUSES 600
 
@@ -18,6 +19,8 @@ struct metrics {
 	atomic_uint_fast64_t by_status[METRICS_STATUSES];
 };
 
-void metrics_write(FILE *out, const struct metrics *metrics);
+/* As OpenMetrics, or as the text format that is older than it. */
+void metrics_write(FILE *out, const struct metrics *metrics,
+		   const struct store_extent extents[RECORD_KINDS], bool openmetrics);
 
 #endif

@@ -5,8 +5,13 @@
 #define LOGSERVER_PROBE_H
 
 #include <netdb.h>
+#include <stdbool.h>
 
-/* GET /healthz from @address; 0 if the answer is 200, else negative errno. */
-int probe_health(const struct addrinfo *address);
+/*
+ * GET /healthz from @address; 0 if the answer is 200, else negative errno. With
+ * @tls the certificate is not checked: it need not be made for that address, and
+ * nothing is told to whom it is.
+ */
+int probe_health(const struct addrinfo *address, bool tls);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hash.h"
 #include "timestamp.h"
 #include "utf8.h"
 
@@ -70,6 +71,11 @@ static const struct field *const fields_of[RECORD_KINDS] = {
 	[RECORD_KILL] = kill_fields,
 	[RECORD_MEMORY] = memory_fields,
 };
+
+const char *record_field_name(enum record_kind kind, size_t i)
+{
+	return fields_of[kind][i].name;
+}
 
 static const char *const class_names[RECORD_CLASSES] = { "high", "low", "unknown" };
 
@@ -204,6 +210,20 @@ static int check_fields(enum record_kind kind, const cJSON *object, struct recor
 	return 0;
 }
 
+uint64_t record_image_hash(const char *image)
+{
+	const uint64_t key[2] = { 0 };
+
+	return hash_bytes(key, image, strlen(image)).half[0] | 1;
+}
+
+static uint64_t image_hash_of(const cJSON *object)
+{
+	const cJSON *image = cJSON_GetObjectItemCaseSensitive(object, "image");
+
+	return record_image_hash(cJSON_IsString(image) ? image->valuestring : "");
+}
+
 /* Copies nothing where there is no such string. */
 static void copy_string(const cJSON *object, const char *name, char *to, size_t size)
 {
@@ -254,6 +274,7 @@ static int summarise(enum record_kind kind, const cJSON *object, int zone_s,
 	}
 	copy_string(object, "name", record->kill.name, sizeof(record->kill.name));
 	copy_string(object, "image", record->kill.image, sizeof(record->kill.image));
+	record->kill.image_hash = image_hash_of(object);
 	copy_string(object, "container_id", record->kill.container,
 		    sizeof(record->kill.container));
 	copy_string(object, "reason", record->kill.reason, sizeof(record->kill.reason));
@@ -282,6 +303,21 @@ static int print_line(const cJSON *object, char *line, size_t *ret_len)
 	return 0;
 }
 
+/* Every record of a request whose token is a host's is of that host. */
+static int bind_host(cJSON *object, const char *host, struct record_error *error)
+{
+	const cJSON *named = cJSON_GetObjectItemCaseSensitive(object, "host");
+
+	if (cJSON_IsString(named) && strcmp(named->valuestring, host) == 0)
+		return 0;
+	if (cJSON_IsString(named)) {
+		refuse(error, "host", "is another one than the token's");
+		return -EACCES;
+	}
+	cJSON_DeleteItemFromObjectCaseSensitive(object, "host");
+	return cJSON_AddStringToObject(object, "host", host) ? 0 : -ENOMEM;
+}
+
 static size_t skip_space(const char *body, size_t len, size_t at)
 {
 	while (at < len && strchr(" \t\r\n", body[at]) && body[at])
@@ -289,8 +325,9 @@ static size_t skip_space(const char *body, size_t len, size_t at)
 	return at;
 }
 
-int record_read(enum record_kind kind, const char *json, size_t len, int zone_s,
-		struct record *ret, char *line, size_t *ret_line_len, struct record_error *ret_error)
+static int read_record(enum record_kind kind, const char *json, size_t len, int zone_s,
+		       const char *host, struct record *ret, char *line, size_t *ret_line_len,
+		       struct record_error *ret_error)
 {
 	struct record record;
 	cJSON *object = NULL;
@@ -314,6 +351,8 @@ int record_read(enum record_kind kind, const char *json, size_t len, int zone_s,
 		goto out;
 	}
 	err = check_fields(kind, object, ret_error);
+	if (!err && host)
+		err = bind_host(object, host, ret_error);
 	if (err)
 		goto out;
 	err = summarise(kind, object, zone_s, &record, ret_error);
@@ -328,6 +367,12 @@ int record_read(enum record_kind kind, const char *json, size_t len, int zone_s,
 out:
 	cJSON_Delete(object);
 	return err;
+}
+
+int record_read(enum record_kind kind, const char *json, size_t len, int zone_s,
+		struct record *ret, char *line, size_t *ret_line_len, struct record_error *ret_error)
+{
+	return read_record(kind, json, len, zone_s, NULL, ret, line, ret_line_len, ret_error);
 }
 
 /*
@@ -398,7 +443,7 @@ static int batch_add(struct record_batch *batch, size_t *capacity, size_t *lines
  * every error has an index.
  */
 static int read_array(enum record_kind kind, const char *body, size_t len, int zone_s,
-		      struct record_batch *batch, struct record_error *error)
+		      const char *host, struct record_batch *batch, struct record_error *error)
 {
 	size_t capacity = 0, lines_capacity = 0, line_len, end, at;
 	char line[RECORD_LINE_BYTES];
@@ -423,8 +468,8 @@ static int read_array(enum record_kind kind, const char *body, size_t len, int z
 		end = object_end(body, len, at);
 		if (!end)
 			return refuse(error, "", "is not valid JSON: it has no end");
-		err = record_read(kind, body + at, end - at, zone_s, &record, line, &line_len,
-				  error);
+		err = read_record(kind, body + at, end - at, zone_s, host, &record, line,
+				  &line_len, error);
 		if (err)
 			return err;
 		err = batch_add(batch, &capacity, &lines_capacity, &record, line, line_len);
@@ -446,13 +491,13 @@ end_of_array:
 }
 
 int record_read_body(enum record_kind kind, const char *body, size_t len, int zone_s,
-		     struct record_batch *ret, struct record_error *ret_error)
+		     const char *host, struct record_batch *ret, struct record_error *ret_error)
 {
 	struct record_error error = { .index = -1 };
 	struct record_batch batch = { 0 };
 	int err;
 
-	err = read_array(kind, body, len, zone_s, &batch, &error);
+	err = read_array(kind, body, len, zone_s, host, &batch, &error);
 	if (err) {
 		record_batch_free(&batch);
 		*ret_error = error;

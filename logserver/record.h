@@ -18,12 +18,14 @@ enum record_class { RECORD_CLASS_HIGH, RECORD_CLASS_LOW, RECORD_CLASS_UNKNOWN, R
 
 /* Names on graphs and pages are cut to this; the stored line is whole. */
 #define RECORD_SHORT_BYTES 48
+#define RECORD_CONTAINER_BYTES 12
 
 struct record_kill {
 	enum record_class class;
 	char name[RECORD_SHORT_BYTES + 1];
 	char image[RECORD_SHORT_BYTES + 1];
-	char container[13];  /* as docker shortens an id */
+	char container[RECORD_CONTAINER_BYTES + 1];  /* as docker shortens an id */
+	uint64_t image_hash; /* of the whole name: see record_image_hash() */
 	char reason[RECORD_SHORT_BYTES * 2 + 1];
 	double memory_kib;   /* memory_current where there is one, else rss */
 	double cpu_percent;
@@ -74,13 +76,21 @@ struct record_batch {
 };
 
 /*
- * Check a request's body, a JSON array of objects: all of it or nothing.
- * 0 with @ret to be freed by record_batch_free(), -EINVAL or -E2BIG (more than
- * LIMITS_RECORDS) with @ret_error filled in, or -ENOMEM.
+ * Check a request's body, a JSON array of objects: all of it or nothing. If
+ * @host is not NULL, every record is of that host: one that names none is given
+ * it, one that names another is refused.
+ * 0 with @ret to be freed by record_batch_free(), -EINVAL, -EACCES (another
+ * host) or -E2BIG (more than LIMITS_RECORDS) with @ret_error filled in, or -ENOMEM.
  */
 int record_read_body(enum record_kind kind, const char *body, size_t len, int zone_s,
-		     struct record_batch *ret, struct record_error *ret_error);
+		     const char *host, struct record_batch *ret, struct record_error *ret_error);
 void record_batch_free(struct record_batch *batch);
+
+/* Names of images are compared by this; never 0. */
+uint64_t record_image_hash(const char *image);
+
+/* The name of a kind's known field @i; NULL behind the last one. */
+const char *record_field_name(enum record_kind kind, size_t i);
 
 /* The words of the enum as they stand in records: "high", "low", "unknown". */
 const char *record_class_name(enum record_class class);

@@ -25,6 +25,8 @@ static const struct endpoint endpoints[] = {
 	{ "/graphs/processes.png", { .id = ROUTE_GRAPH, .kind = RECORD_KILL } },
 	{ "/graphs/processes.svg", { .id = ROUTE_GRAPH, .kind = RECORD_KILL, .svg = true } },
 	{ "/healthz", { .id = ROUTE_HEALTH } },
+	{ "/readyz", { .id = ROUTE_READY } },
+	{ "/openapi.json", { .id = ROUTE_OPENAPI } },
 	{ "/metrics", { .id = ROUTE_METRICS } },
 };
 
@@ -100,12 +102,44 @@ static int read_limit(const char *value, size_t *ret, struct record_error *error
 	return 0;
 }
 
-static int read_parameter(const char *text, size_t len, int zone_s, struct route_filter *filter,
-			  struct record_error *error)
+/* A cursor is what we gave: a position in the log. */
+static int read_cursor(const char *value, struct route_query *query, struct record_error *error)
+{
+	int64_t cursor = 0;
+
+	for (const char *p = value; *p; p++) {
+		if (*p < '0' || *p > '9' || cursor > INT64_MAX / 100)
+			return refuse(error, "cursor", "must be 0 or what an answer gave");
+		cursor = cursor * 10 + (*p - '0');
+	}
+	if (!*value || query->has_cursor)
+		return refuse(error, "cursor", "must be 0 or what an answer gave, once");
+	query->has_cursor = true;
+	query->cursor = cursor;
+	return 0;
+}
+
+static int read_format(const char *value, struct route_query *query, struct record_error *error)
+{
+	static const char *const names[] = { "json", "ndjson", "csv" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(value, names[i]) == 0) {
+			query->format = (enum route_format)i;
+			query->has_format = true;
+			return 0;
+		}
+	}
+	return refuse(error, "format", "must be json, ndjson or csv");
+}
+
+static int read_parameter(const char *text, size_t len, const struct route *route, int zone_s,
+			  struct route_query *query, struct record_error *error)
 {
 	const char *equals = memchr(text, '=', len);
-	char name[LIMITS_FIELD_NAME_BYTES + 1], value[LIMITS_HOST_BYTES * 2];
+	char name[LIMITS_FIELD_NAME_BYTES + 1], value[LIMITS_IMAGE_BYTES + 1];
 	size_t name_len = equals ? (size_t)(equals - text) : len;
+	struct block_filter *filter = &query->filter;
 
 	if (!decode(text, name_len, name, sizeof(name)))
 		return refuse(error, "", "the query has a malformed name");
@@ -116,7 +150,11 @@ static int read_parameter(const char *text, size_t len, int zone_s, struct route
 	if (strcmp(name, "until") == 0)
 		return read_time(name, value, zone_s, &filter->has_until, &filter->until_ms, error);
 	if (strcmp(name, "limit") == 0)
-		return read_limit(value, &filter->limit, error);
+		return read_limit(value, &query->limit, error);
+	if (strcmp(name, "cursor") == 0)
+		return read_cursor(value, query, error);
+	if (strcmp(name, "format") == 0)
+		return read_format(value, query, error);
 	if (strcmp(name, "host") == 0) {
 		if (!value[0] || strlen(value) > LIMITS_HOST_BYTES)
 			return refuse(error, name, "must be 1 to " LIMITS_TEXT(LIMITS_HOST_BYTES)
@@ -124,24 +162,41 @@ static int read_parameter(const char *text, size_t len, int zone_s, struct route
 		strcpy(filter->host, value);
 		return 0;
 	}
-	return refuse(error, name, "is none of since, until, host, limit");
+	if (route->kind == RECORD_KILL && strcmp(name, "container") == 0) {
+		if (!value[0])
+			return refuse(error, name, "must not be empty");
+		/* As records are summarised: the first bytes decide, as with docker's ids. */
+		utf8_copy(filter->container, sizeof(filter->container), value);
+		return 0;
+	}
+	if (route->kind == RECORD_KILL && strcmp(name, "image") == 0) {
+		if (!value[0])
+			return refuse(error, name, "must not be empty");
+		filter->image_hash = record_image_hash(value);
+		return 0;
+	}
+	return refuse(error, name, route->kind == RECORD_KILL ?
+		      "is none of since, until, host, container, image, limit, cursor, format" :
+		      "is none of since, until, host, limit, cursor, format");
 }
 
-static int read_query(const char *query, int zone_s, struct route_filter *filter,
+static int read_query(const char *text, int zone_s, struct route *route,
 		      struct record_error *error)
 {
 	int err;
 
-	while (*query) {
-		size_t len = strcspn(query, "&");
+	while (*text) {
+		size_t len = strcspn(text, "&");
 
 		if (len > 0) {
-			err = read_parameter(query, len, zone_s, filter, error);
+			err = read_parameter(text, len, route, zone_s, &route->query, error);
 			if (err)
 				return err;
 		}
-		query += len + (query[len] == '&');
+		text += len + (text[len] == '&');
 	}
+	if (route->query.has_cursor && !route->query.limit)
+		route->query.limit = LIMITS_PAGE_RECORDS;
 	return 0;
 }
 
@@ -188,7 +243,7 @@ int route_find(const char *method, const char *target, int zone_s, struct route 
 		return -EPERM;
 	}
 	if (route.id == ROUTE_RECORDS && target[path_len] == '?') {
-		err = read_query(target + path_len + 1, zone_s, &route.filter, &error);
+		err = read_query(target + path_len + 1, zone_s, &route, &error);
 		if (err) {
 			*ret_error = error;
 			return err;

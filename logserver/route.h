@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "block.h"
 #include "limits.h"
 #include "record.h"
 
@@ -17,22 +18,28 @@ enum route_id {
 	ROUTE_GRAPH,    /* GET /graphs/memory.png and its like */
 	ROUTE_DRAW,     /* GET /logs/grafica */
 	ROUTE_HEALTH,   /* GET /healthz */
+	ROUTE_READY,    /* GET /readyz */
+	ROUTE_OPENAPI,  /* GET /openapi.json */
 	ROUTE_METRICS,  /* GET /metrics */
 };
 
-/* Which records a query wants; 0 or empty where it doesn't say. */
-struct route_filter {
-	bool has_since, has_until;
-	int64_t since_ms, until_ms;  /* since <= time < until */
-	char host[LIMITS_HOST_BYTES + 1];
-	size_t limit;                /* the newest this many */
+enum route_format { ROUTE_JSON, ROUTE_NDJSON, ROUTE_CSV };
+
+/* Which records a query wants, and how; 0 or empty where it doesn't say. */
+struct route_query {
+	struct block_filter filter;
+	size_t limit;      /* the newest this many; with a cursor the first this many from there */
+	bool has_cursor;
+	int64_t cursor;    /* where in the log to start */
+	enum route_format format;
+	bool has_format;
 };
 
 struct route {
 	enum route_id id;
 	enum record_kind kind;  /* STORE, RECORDS; GRAPH: memory or processes */
 	bool svg;               /* GRAPH */
-	struct route_filter filter;
+	struct route_query query;
 };
 
 /*

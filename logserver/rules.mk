@@ -2,16 +2,21 @@
 # The log server, its unit tests, its suite over HTTP and its fuzzers.
 
 # pkg-config only runs when something of this is linked or compiled.
-LOGSERVER_CFLAGS = $(shell pkg-config --cflags libmicrohttpd libcjson)
-LOGSERVER_LIBS = $(shell pkg-config --libs libmicrohttpd libcjson) -pthread -lm
+LOGSERVER_CFLAGS = $(shell pkg-config --cflags libmicrohttpd libcjson sqlite3 libzstd zlib gnutls)
+LOGSERVER_LIBS = $(shell pkg-config --libs libmicrohttpd libcjson sqlite3 libzstd zlib gnutls) -pthread -lm
 
-LOGSERVER_SOURCES := $(addprefix logserver/,main.c http.c route.c record.c timestamp.c utf8.c \
-	store.c idset.c lines.c query.c series.c plot.c graphs.c page.c metrics.c probe.c)
+LOGSERVER_SOURCES := $(addprefix logserver/,main.c http.c answer.c auth.c rate.c deadline.c gzip.c \
+	openapi.c route.c record.c timestamp.c utf8.c \
+	store.c store_load.c store_worker.c files.c index.c block.c hash.c idset.c lines.c query.c \
+	csv.c series.c plot.c graphs.c page.c metrics.c probe.c)
 LOGSERVER_OBJECTS := $(LOGSERVER_SOURCES:%.c=$(O)/%.o)
 
 ALL += $(O)/logserver/logserver
 
 $(O)/logserver/%.o: ROOM_CFLAGS = $(LOGSERVER_CFLAGS) -pthread
+
+# What the assembler reads in it is no header that the compiler knows of.
+$(O)/logserver/openapi.o: logserver/openapi.json
 
 $(O)/logserver/logserver: $(LOGSERVER_OBJECTS)
 	$(call msg,LINK,$@)
@@ -19,23 +24,35 @@ $(O)/logserver/logserver: $(LOGSERVER_OBJECTS)
 
 # Unit tests of the pure parts.
 $(O)/tests/unit/test_logserver_timestamp: $(O)/logserver/timestamp.o
-$(O)/tests/unit/test_logserver_record: $(addprefix $(O)/logserver/,record.o timestamp.o utf8.o)
-$(O)/tests/unit/test_logserver_route: $(addprefix $(O)/logserver/,route.o timestamp.o utf8.o)
-$(O)/tests/unit/test_logserver_series: $(addprefix $(O)/logserver/,series.o plot.o page.o record.o \
+$(O)/tests/unit/test_logserver_record: $(addprefix $(O)/logserver/,record.o hash.o timestamp.o \
+	utf8.o)
+$(O)/tests/unit/test_logserver_route: $(addprefix $(O)/logserver/,route.o record.o hash.o \
 	timestamp.o utf8.o)
-$(O)/tests/unit/test_logserver_idset: $(O)/logserver/idset.o
-LOGSERVER_TESTS := timestamp record route series idset
+$(O)/tests/unit/test_logserver_hash: $(O)/logserver/hash.o
+$(O)/tests/unit/test_logserver_series: $(addprefix $(O)/logserver/,series.o plot.o page.o record.o \
+	hash.o timestamp.o utf8.o)
+$(O)/tests/unit/test_logserver_idset: $(addprefix $(O)/logserver/,idset.o hash.o)
+$(O)/tests/unit/test_logserver_block: $(addprefix $(O)/logserver/,block.o record.o hash.o \
+	timestamp.o utf8.o)
+$(O)/tests/unit/test_logserver_access: $(addprefix $(O)/logserver/,auth.o rate.o utf8.o)
+$(O)/tests/unit/test_logserver_answer: $(addprefix $(O)/logserver/,csv.o gzip.o record.o hash.o \
+	timestamp.o utf8.o)
+LOGSERVER_TESTS := timestamp record route series hash idset block access answer
 LOGSERVER_TESTS := $(LOGSERVER_TESTS:%=$(O)/tests/unit/test_logserver_%)
 $(LOGSERVER_TESTS): UNIT_LIBS = $(LOGSERVER_LIBS)
 SUITES += $(LOGSERVER_TESTS)
 
-$(O)/tests/fuzz/fuzz_logserver_record: $(addprefix logserver/,record.c timestamp.c utf8.c)
-$(O)/tests/fuzz/fuzz_logserver_route: $(addprefix logserver/,route.c timestamp.c utf8.c)
-LOGSERVER_FUZZERS := $(addprefix $(O)/tests/fuzz/fuzz_logserver_,record route)
-$(LOGSERVER_FUZZERS): FUZZ_LIBS = $(shell pkg-config --libs libcjson) -lm
+$(O)/tests/fuzz/fuzz_logserver_record: $(addprefix logserver/,record.c hash.c timestamp.c utf8.c)
+$(O)/tests/fuzz/fuzz_logserver_route: $(addprefix logserver/,route.c record.c hash.c timestamp.c \
+	utf8.c)
+$(O)/tests/fuzz/fuzz_logserver_text: $(addprefix logserver/,auth.c csv.c gzip.c record.c hash.c \
+	timestamp.c utf8.c)
+LOGSERVER_FUZZERS := $(addprefix $(O)/tests/fuzz/fuzz_logserver_,record route text)
+$(LOGSERVER_FUZZERS): FUZZ_LIBS = $(shell pkg-config --libs libcjson zlib) -lm
 FUZZERS += $(LOGSERVER_FUZZERS)
 
-SUITES += tests/logserver/check_http.py
+SUITES += $(addprefix tests/logserver/check_,http.py store.py threads.py)
+tests/logserver/check_threads.py: | $(O)/logserver/logserver-tsan
 
 # The same suite with the sanitizers watching: AddressSanitizer and
 # UndefinedBehaviorSanitizer, then ThreadSanitizer.
@@ -54,5 +71,17 @@ $(LOGSERVER_SANITIZED): $(LOGSERVER_SOURCES) $(wildcard logserver/*.h)
 check-logserver-sanitized: $(LOGSERVER_SANITIZED)
 	$(Q)for program in $(abspath $^); do \
 		LOGSERVER_SANITIZED=1 LOGSERVER=$$program TSAN_OPTIONS=halt_on_error=1 \
-			tests/logserver/check_http.py || exit 1; \
+			sh -c 'tests/logserver/check_http.py && tests/logserver/check_store.py' || exit 1; \
 	done
+
+#: make bench-logserver   the log server's figures, beside FastAPI's and the disk's
+.PHONY: bench-logserver
+bench-logserver: $(O)/logserver/logserver
+	$(Q)mkdir -p $(O)/bench
+	$(Q)tests/bench/logserver/bench.py $< > $(O)/bench/logserver.md
+	$(Q)cat $(O)/bench/logserver.md
+
+#: make torture-logserver   200 kill -9 under load, slow and malicious clients (minutes)
+.PHONY: torture-logserver
+torture-logserver: $(O)/logserver/logserver
+	$(Q)tests/logserver/torture.py

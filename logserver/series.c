@@ -19,6 +19,10 @@ static void join(struct series_bin *to, const struct series_bin *from)
 	to->available_kib += from->available_kib;
 }
 
+/* The kills' part of a series. */
+#define KILLS_START offsetof(struct series, kills)
+#define KILLS_BYTES (sizeof(struct series) - KILLS_START)
+
 /* The first bin whose index is not below @index. */
 static size_t lower_bound(const struct series_memory *memory, int64_t index)
 {
@@ -197,4 +201,73 @@ void series_recent(const struct series *series, struct series_kill *ret)
 int64_t series_bin_time(const struct series_memory *memory, const struct series_bin *bin)
 {
 	return bin->index * memory->width_ms + memory->width_ms / 2;
+}
+
+int series_save(const struct series *series, enum record_kind kind, void **ret, size_t *ret_len)
+{
+	size_t hosts_len = series->host_count * sizeof(struct series_memory);
+	size_t len = kind == RECORD_KILL ? KILLS_BYTES : sizeof(uint64_t) + hosts_len;
+	char *state = malloc(len);
+
+	if (!state)
+		return -ENOMEM;
+	if (kind == RECORD_KILL) {
+		memcpy(state, (const char *)series + KILLS_START, len);
+	} else {
+		memcpy(state, &series->not_followed, sizeof(uint64_t));
+		for (size_t i = 0; i < series->host_count; i++)
+			memcpy(state + sizeof(uint64_t) + i * sizeof(struct series_memory),
+			       series->hosts[i], sizeof(struct series_memory));
+	}
+	*ret = state;
+	*ret_len = len;
+	return 0;
+}
+
+/* The index is ours, but what is on disk is never trusted to index an array. */
+static bool is_sound(const struct series_memory *memory)
+{
+	return memory->width_ms > 0 && memory->bin_count > 0 &&
+	       memory->bin_count <= LIMITS_SERIES_BINS &&
+	       memchr(memory->host, 0, sizeof(memory->host));
+}
+
+static bool load_hosts(struct series *series, const char *state, size_t len)
+{
+	if (len < sizeof(uint64_t) || (len - sizeof(uint64_t)) % sizeof(struct series_memory) ||
+	    len / sizeof(struct series_memory) > LIMITS_SERIES_HOSTS)
+		return false;
+	memcpy(&series->not_followed, state, sizeof(uint64_t));
+	for (size_t at = sizeof(uint64_t); at < len; at += sizeof(struct series_memory)) {
+		struct series_memory *memory = malloc(sizeof(*memory));
+
+		if (!memory)
+			return false;
+		memcpy(memory, state + at, sizeof(*memory));
+		series->hosts[series->host_count++] = memory;
+		if (!is_sound(memory))
+			return false;
+	}
+	return true;
+}
+
+bool series_load(struct series *series, enum record_kind kind, const void *state, size_t len)
+{
+	bool sound = len == KILLS_BYTES;
+
+	if (kind == RECORD_MEMORY) {
+		sound = load_hosts(series, state, len);
+		for (; !sound && series->host_count > 0; series->host_count--)
+			free(series->hosts[series->host_count - 1]);
+		return sound;
+	}
+	if (sound)
+		memcpy((char *)series + KILLS_START, state, len);
+	for (size_t i = 0; sound && i < LIMITS_SERIES_KILLS; i++)
+		sound = series->recent[i].kill.class < RECORD_CLASSES;
+	if (!sound || series->image_count > LIMITS_SERIES_IMAGES) {
+		memset((char *)series + KILLS_START, 0, KILLS_BYTES);
+		return false;
+	}
+	return true;
 }

@@ -6,6 +6,8 @@
 #ifndef LOGSERVER_SERIES_H
 #define LOGSERVER_SERIES_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "limits.h"
@@ -48,6 +50,7 @@ struct series {
 	size_t host_count;
 	uint64_t not_followed;  /* samples of hosts beyond those */
 
+	/* From here on: of kills, saved as they are. */
 	uint64_t kills, by_class[RECORD_CLASSES];
 	struct series_kill recent[LIMITS_SERIES_KILLS];  /* a ring */
 	struct series_image images[LIMITS_SERIES_IMAGES];
@@ -59,6 +62,15 @@ struct series {
 /* Count one record in. 0, or -ENOMEM where a new host's series can't be made. */
 int series_add(struct series *series, const struct record *record);
 void series_free(struct series *series);
+
+/*
+ * What @series knows of a kind of records, as bytes for this build of the server
+ * (they are kept in the index, which is made anew for another), and back.
+ * save: memory that the caller frees; 0 or -ENOMEM. load: into a series that
+ * knows nothing of that kind; false if the bytes are none of ours.
+ */
+int series_save(const struct series *series, enum record_kind kind, void **ret, size_t *ret_len);
+bool series_load(struct series *series, enum record_kind kind, const void *state, size_t len);
 
 /* The host with the newest sample, NULL where there is none. */
 const struct series_memory *series_newest_host(const struct series *series);

@@ -3,42 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "idset.h"
-#include "lines.h"
+#include "store_log.h"
 
-/* One caller of store_append(), waiting in its frame. */
-struct waiter {
-	struct waiter *next;
-	struct record_batch *batch;
-	struct store_result result;
-	int err;
-	bool done;
-};
-
-/*
- * Group commit: the first caller to find nobody writing takes all that waits,
- * writes it, and syncs once for all; the others sleep. @ids and @tail_dirty
- * belong to whoever is writing, the rest to the lock.
- */
-struct store_log {
-	enum record_kind kind;
-	int fd;
-	pthread_mutex_t lock;
-	pthread_cond_t progress;
-	struct waiter *first, **last;
-	bool writing;
-	off_t end;         /* durable up to here */
-	bool tail_dirty;   /* something not durable may stand behind @end */
-	struct idset ids;
-};
+/* Free space below which a write is expected to fail: one group of the largest size. */
+#define READY_BYTES LIMITS_GROUP_BYTES
 
 struct store {
 	struct store_options options;
@@ -46,100 +20,29 @@ struct store {
 	struct store_log logs[RECORD_KINDS];
 };
 
-static const char *const file_names[RECORD_KINDS] = {
-	[RECORD_KILL] = "logs.jsonl",
-	[RECORD_MEMORY] = "logsmemory.jsonl",
+static const char *const log_names[RECORD_KINDS] = {
+	[RECORD_KILL] = "logs",
+	[RECORD_MEMORY] = "logsmemory",
 };
 
 const char *store_file_name(enum record_kind kind)
 {
-	return file_names[kind];
+	return kind == RECORD_KILL ? "logs.jsonl" : "logsmemory.jsonl";
 }
 
-static int write_all(int fd, const char *data, size_t len, off_t at)
-{
-	while (len > 0) {
-		ssize_t put = pwrite(fd, data, len, at);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return -errno;
-		data += put;
-		at += put;
-		len -= (size_t)put;
-	}
-	return 0;
-}
-
-static struct idset_hash hash_of(const struct store_log *log, const struct record *record)
-{
-	return idset_hash(log->ids.key, record->event_id, strlen(record->event_id));
-}
-
-/* --- Start ------------------------------------------------------------------ */
-
-/* Learn the ids of the lines and where the last whole one ends. */
-static int load(struct store *store, struct store_log *log, off_t size,
-		struct store_report *report)
-{
-	struct record_error why;
-	struct record record;
-	struct lines lines;
-	const char *line;
-	size_t len;
-	int err;
-
-	err = lines_open(&lines, log->fd, 0, size);
-	if (err)
-		return err;
-	while ((err = lines_next(&lines, &line, &len)) == 1 || err == -E2BIG) {
-		log->end = lines.at - (off_t)(lines.filled - lines.start);
-		if (err == -E2BIG || record_read(log->kind, line, len, store->options.zone_s,
-						 &record, NULL, NULL, &why)) {
-			report->damaged++;
-			continue;
-		}
-		report->records++;
-		if (record.event_id[0]) {
-			err = idset_reserve(&log->ids, 1);
-			if (err)
-				break;
-			idset_add(&log->ids, hash_of(log, &record));
-		}
-		store->options.listener(store->options.context, &record);
-	}
-	lines_close(&lines);
-	return err;
-}
+/* --- Opening ------------------------------------------------------------------- */
 
 static int open_log(struct store *store, enum record_kind kind, struct store_report *report)
 {
 	struct store_log *log = &store->logs[kind];
-	uint64_t key[2];
-	off_t size;
 	int err;
 
-	log->fd = openat(store->directory_fd, file_names[kind],
-			 O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (log->fd < 0)
-		return -errno;
-	if (flock(log->fd, LOCK_EX | LOCK_NB))
-		return -errno;
-	if (getrandom(key, sizeof(key), 0) != sizeof(key))
-		return -EIO;
-	idset_init(&log->ids, LIMITS_EVENT_IDS, key);
-	size = lseek(log->fd, 0, SEEK_END);
-	if (size < 0)
-		return -errno;
-	err = load(store, log, size, report);
-	if (err)
-		return err;
-	report->torn = size - log->end;
-	if (report->torn && ftruncate(log->fd, log->end))
-		return -errno;
-	/* What a killed server wrote may still be in the page cache only. */
-	return fdatasync(log->fd) ? -errno : 0;
+	err = files_open(&log->files, store->directory_fd, log_names[kind]);
+	if (!err)
+		err = store_log_load(log, report);
+	if (!err)
+		err = store_worker_start(log);
+	return err;
 }
 
 int store_open(const struct store_options *options, struct store **ret,
@@ -156,13 +59,16 @@ int store_open(const struct store_options *options, struct store **ret,
 		struct store_log *log = &store->logs[kind];
 
 		log->kind = kind;
-		log->fd = -1;
+		log->options = &store->options;
+		log->files.fd = -1;
 		log->last = &log->first;
 		pthread_mutex_init(&log->lock, NULL);
-		pthread_cond_init(&log->progress, NULL);
+		pthread_mutex_init(&log->read_lock, NULL);
+		pthread_cond_init(&log->free, NULL);
+		pthread_cond_init(&log->work, NULL);
 	}
 	store->directory_fd = open(options->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (store->directory_fd < 0)
+	if (store->directory_fd < 0 || flock(store->directory_fd, LOCK_EX | LOCK_NB))
 		err = -errno;
 	for (int kind = 0; kind < RECORD_KINDS && !err; kind++)
 		err = open_log(store, kind, &reports[kind]);
@@ -183,22 +89,168 @@ void store_close(struct store *store)
 	for (int kind = 0; kind < RECORD_KINDS; kind++) {
 		struct store_log *log = &store->logs[kind];
 
-		if (log->fd >= 0)
-			close(log->fd);
+		store_worker_stop(log);
+		if (log->index)
+			index_close(log->index);
+		files_close(&log->files);
 		idset_free(&log->ids);
+		free(log->blocks);
 		pthread_mutex_destroy(&log->lock);
-		pthread_cond_destroy(&log->progress);
+		pthread_mutex_destroy(&log->read_lock);
+		pthread_cond_destroy(&log->free);
+		pthread_cond_destroy(&log->work);
 	}
 	if (store->directory_fd >= 0)
 		close(store->directory_fd);
 	free(store);
 }
 
-/* --- Writing ---------------------------------------------------------------- */
+/* --- A log's bookkeeping --------------------------------------------------------- */
 
-/* Drop from the batch what is known; note the hashes of what is new. */
-static void sift(struct store_log *log, struct waiter *waiter, struct idset_hash *hashes,
-		 size_t *hash_count)
+int store_log_reserve(struct store_log *log, size_t bytes)
+{
+	size_t needed = log->block_count + bytes / LIMITS_BLOCK_BYTES + 4;
+	void *blocks;
+
+	if (needed <= log->block_capacity)
+		return 0;
+	needed += needed / 2;
+	blocks = reallocarray(log->blocks, needed, sizeof(*log->blocks));
+	if (!blocks)
+		return -ENOMEM;
+	log->blocks = blocks;
+	log->block_capacity = needed;
+	return 0;
+}
+
+void store_log_end_block(struct store_log *log)
+{
+	const struct block *open = &log->blocks[log->block_count - 1];
+
+	if (open->length)
+		block_begin(&log->blocks[log->block_count++], open->start + open->length);
+}
+
+void store_log_count(struct store_log *log, int64_t len, const struct record *record)
+{
+	/* Room for reading a block is for lines that can be records. */
+	bool apart = len > LIMITS_RECORD_BYTES + 1;
+
+	if (apart)
+		store_log_end_block(log);
+	block_add(&log->blocks[log->block_count - 1], len, record);
+	if (apart || block_is_full(&log->blocks[log->block_count - 1]))
+		store_log_end_block(log);
+	log->end += len;
+	log->pending++;
+	if (record)
+		log->records++;
+	else
+		log->damaged++;
+}
+
+int store_log_rotate(struct store_log *log)
+{
+	int err = store_log_reserve(log, 0);
+
+	if (!err)
+		err = files_rotate(&log->files, log->end);
+	if (err) {
+		/* The file stays in use; no need to try at every request. */
+		log->rotate_at = log->end + log->options->rotate_bytes / 16;
+		return err;
+	}
+	store_log_end_block(log);
+	log->rotate_at = log->end + log->options->rotate_bytes;
+	log->rotated = true;
+	pthread_cond_signal(&log->work);
+	return 0;
+}
+
+void store_log_note_index(struct store_log *log, int err)
+{
+	bool changed;
+
+	pthread_mutex_lock(&log->lock);
+	changed = log->index_err != err;
+	log->index_err = err;
+	if (!log->writing)
+		store_log_pass_on(log);
+	pthread_mutex_unlock(&log->lock);
+	if (changed && err == -EUCLEAN)
+		(void)index_discard(log->options->directory, log->files.name);
+	if (changed)
+		log->options->index_changed(log->kind, err);
+}
+
+void store_log_pass_on(struct store_log *log)
+{
+	if (log->wanted)
+		pthread_cond_signal(&log->free);
+	else if (log->first)
+		pthread_cond_signal(&log->first->wake);
+}
+
+void store_log_acquire(struct store_log *log)
+{
+	pthread_mutex_lock(&log->lock);
+	log->wanted = true;
+	while (log->writing)
+		pthread_cond_wait(&log->free, &log->lock);
+	log->writing = true;
+	log->wanted = false;
+	pthread_mutex_unlock(&log->lock);
+}
+
+void store_log_release(struct store_log *log)
+{
+	pthread_mutex_lock(&log->lock);
+	log->writing = false;
+	store_log_pass_on(log);
+	pthread_mutex_unlock(&log->lock);
+}
+
+int store_log_tail(struct store_log *log, int64_t end, uint64_t *ret)
+{
+	const uint64_t key[2] = { 0 };
+	const struct files_closed *closed;
+	int64_t file_start, from;
+	char tail[256];
+	int fd, err;
+
+	if (end <= files_start(&log->files)) {
+		*ret = 0;
+		return 0;
+	}
+	pthread_mutex_lock(&log->lock);
+	err = files_holding(&log->files, end - 1, &fd, &closed);
+	if (!err && closed && closed->compressed) {
+		close(fd);
+		err = -EALREADY;
+	}
+	file_start = closed ? closed->start : log->files.start;
+	pthread_mutex_unlock(&log->lock);
+	if (err)
+		return err;
+	from = end - (int64_t)sizeof(tail) > file_start ? end - (int64_t)sizeof(tail) : file_start;
+	err = files_read_all(fd, tail, (size_t)(end - from), from - file_start);
+	close(fd);
+	if (!err)
+		*ret = hash_bytes(key, tail, (size_t)(end - from)).half[0];
+	return err;
+}
+
+/* --- Writing ---------------------------------------------------------------------- */
+
+/* 1: stored before; 0; or negative errno. */
+static int is_known(struct store_log *log, struct hash id)
+{
+	return idset_has(&log->ids, id) ? 1 : index_has(log->index, id);
+}
+
+/* Drop from the batch what is known; note the ids of what is new. */
+static int sift(struct store_log *log, struct waiter *waiter, struct hash *added,
+		size_t *added_count)
 {
 	struct record_batch *batch = waiter->batch;
 	size_t kept = 0, kept_len = 0, start = 0;
@@ -207,14 +259,18 @@ static void sift(struct store_log *log, struct waiter *waiter, struct idset_hash
 		size_t len = batch->line_ends[i] - start;
 
 		if (batch->records[i].event_id[0]) {
-			struct idset_hash hash = hash_of(log, &batch->records[i]);
+			struct hash id = hash_event_id(log->key, batch->records[i].event_id);
+			int known = is_known(log, id);
 
-			if (!idset_add(&log->ids, hash)) {
+			if (known < 0)
+				return known;
+			if (known) {
 				start += len;
 				waiter->result.duplicates++;
 				continue;
 			}
-			hashes[(*hash_count)++] = hash;
+			idset_add(&log->ids, id);
+			added[(*added_count)++] = id;
 		}
 		memmove(batch->lines + kept_len, batch->lines + start, len);
 		start += len;
@@ -225,62 +281,91 @@ static void sift(struct store_log *log, struct waiter *waiter, struct idset_hash
 	batch->count = kept;
 	batch->lines_len = kept_len;
 	waiter->result.stored = kept;
+	return 0;
 }
 
-static int write_group(struct store_log *log, const struct waiter *group, off_t *ret_end)
+static int write_group(struct store_log *log, const struct waiter *group)
 {
-	off_t end = log->end;
-	int err = 0;
+	int64_t at = log->end - log->files.start, end = at;
+	int fd = log->files.fd, err = 0;
 
 	if (log->tail_dirty) {
-		if (ftruncate(log->fd, log->end))
+		if (ftruncate(fd, at))
 			return -errno;
 		log->tail_dirty = false;
 	}
 	for (const struct waiter *w = group; w && !err; w = w->next) {
-		err = write_all(log->fd, w->batch->lines, w->batch->lines_len, end);
-		end += (off_t)w->batch->lines_len;
+		err = files_write_all(fd, w->batch->lines, w->batch->lines_len, end);
+		end += (int64_t)w->batch->lines_len;
 	}
-	if (!err && end > log->end && fdatasync(log->fd))
+	if (!err && end > at && fdatasync(fd))
 		err = -errno;
-	if (err) {
-		/* Gone at once if it can be: it gives a full disk its space back. */
-		log->tail_dirty = ftruncate(log->fd, log->end) != 0;
-		return err;
-	}
-	*ret_end = end;
-	return 0;
+	/* Gone at once if it can be: it gives a full disk its space back. */
+	if (err)
+		log->tail_dirty = ftruncate(fd, at) != 0;
+	return err;
 }
 
-static int commit_group(struct store *store, struct store_log *log, struct waiter *group,
-			off_t *ret_end)
+/* The group is on disk: now queries and graphs may see it. */
+static void count_group(struct store_log *log, const struct waiter *group)
 {
-	struct idset_hash *hashes = NULL;
-	size_t total = 0, hash_count = 0;
+	const struct store_listener *listener = &log->options->listener;
+
+	for (const struct waiter *w = group; w; w = w->next) {
+		size_t start = 0;
+
+		for (size_t i = 0; i < w->batch->count; i++) {
+			store_log_count(log, (int64_t)(w->batch->line_ends[i] - start),
+					&w->batch->records[i]);
+			start = w->batch->line_ends[i];
+			listener->add(listener->context, &w->batch->records[i]);
+		}
+	}
+	if (log->end >= log->rotate_at)
+		(void)store_log_rotate(log);
+	if (log->pending >= LIMITS_INDEX_RECORDS)
+		pthread_cond_signal(&log->work);
+}
+
+static int commit_group(struct store_log *log, struct waiter *group)
+{
+	size_t total = 0, bytes = 0, added_count = 0;
+	struct hash *added;
 	int err;
 
-	for (struct waiter *w = group; w; w = w->next)
+	for (struct waiter *w = group; w; w = w->next) {
 		total += w->batch->count;
-	hashes = calloc(total ? total : 1, sizeof(*hashes));
-	if (!hashes)
+		bytes += w->batch->lines_len;
+	}
+	added = calloc(total ? total : 1, sizeof(*added));
+	if (!added)
 		return -ENOMEM;
-	err = idset_reserve(&log->ids, total);
+	pthread_mutex_lock(&log->lock);
+	err = store_log_reserve(log, bytes);
+	pthread_mutex_unlock(&log->lock);
+	if (!err)
+		err = idset_reserve(&log->ids, total);
+	if (!err)
+		err = index_lookup_begin(log->index);
 	if (err)
 		goto out;
-	for (struct waiter *w = group; w; w = w->next)
-		sift(log, w, hashes, &hash_count);
-	err = write_group(log, group, ret_end);
+	for (struct waiter *w = group; w && !err; w = w->next)
+		err = sift(log, w, added, &added_count);
+	index_lookup_end(log->index);
+	if (err == -EUCLEAN)
+		store_log_note_index(log, err);
+	if (!err)
+		err = write_group(log, group);
 	if (err) {
-		while (hash_count > 0)
-			idset_undo(&log->ids, hashes[--hash_count]);
+		while (added_count > 0)
+			idset_undo(&log->ids, added[--added_count]);
 		goto out;
 	}
-	for (struct waiter *w = group; w; w = w->next) {
-		for (size_t i = 0; i < w->batch->count; i++)
-			store->options.listener(store->options.context, &w->batch->records[i]);
-	}
+	pthread_mutex_lock(&log->lock);
+	count_group(log, group);
+	pthread_mutex_unlock(&log->lock);
 out:
-	free(hashes);
+	free(added);
 	return err;
 }
 
@@ -302,61 +387,198 @@ static struct waiter *take_group(struct store_log *log)
 	return group;
 }
 
+/* The index is far behind: no more is taken until it is brought up, or can't be. */
+static bool must_wait_for_index(const struct store_log *log)
+{
+	return log->pending >= LIMITS_INDEX_PENDING && !log->index_err;
+}
+
 int store_append(struct store *store, enum record_kind kind, struct record_batch *batch,
 		 struct store_result *ret)
 {
 	struct store_log *log = &store->logs[kind];
-	struct waiter self = { .batch = batch };
+	struct waiter self = { .batch = batch, .wake = PTHREAD_COND_INITIALIZER };
 
 	pthread_mutex_lock(&log->lock);
 	*log->last = &self;
 	log->last = &self.next;
 	while (!self.done) {
 		struct waiter *group, *next;
-		off_t end;
 		int err;
 
-		if (log->writing) {
-			pthread_cond_wait(&log->progress, &log->lock);
+		if (log->writing || log->wanted || must_wait_for_index(log)) {
+			pthread_cond_wait(&self.wake, &log->lock);
 			continue;
 		}
 		log->writing = true;
-		end = log->end;
 		group = take_group(log);
+		err = log->pending >= LIMITS_INDEX_PENDING ? log->index_err : 0;
 		pthread_mutex_unlock(&log->lock);
 
-		err = commit_group(store, log, group, &end);
+		if (!err)
+			err = commit_group(log, group);
 
 		pthread_mutex_lock(&log->lock);
 		log->writing = false;
-		log->end = end;
 		for (; group; group = next) {
 			/* Its frame may be gone as soon as it is seen to be done. */
 			next = group->next;
 			group->err = err;
 			group->done = true;
+			if (group != &self)
+				pthread_cond_signal(&group->wake);
 		}
-		pthread_cond_broadcast(&log->progress);
+		store_log_pass_on(log);
 	}
 	pthread_mutex_unlock(&log->lock);
+	pthread_cond_destroy(&self.wake);
 	if (self.err)
 		return self.err;
 	*ret = self.result;
 	return 0;
 }
 
-int store_fd(const struct store *store, enum record_kind kind)
+static int try_writing(struct store *store)
 {
-	return store->logs[kind].fd;
+	static const char name[] = "readyz.new";
+	int fd = openat(store->directory_fd, name,
+			O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = files_write_all(fd, name, sizeof(name), 0);
+	if (!err && fdatasync(fd))
+		err = -errno;
+	close(fd);
+	unlinkat(store->directory_fd, name, 0);
+	return err;
 }
 
-off_t store_end(struct store *store, enum record_kind kind)
+int store_check(struct store *store, bool write)
+{
+	struct statvfs space;
+
+	if (fstatvfs(store->directory_fd, &space))
+		return -errno;
+	if (space.f_flag & ST_RDONLY)
+		return -EROFS;
+	if ((uint64_t)space.f_bavail * space.f_frsize < READY_BYTES)
+		return -ENOSPC;
+	for (int kind = 0; kind < RECORD_KINDS; kind++) {
+		struct store_log *log = &store->logs[kind];
+		int err;
+
+		pthread_mutex_lock(&log->lock);
+		err = log->index_err;
+		pthread_mutex_unlock(&log->lock);
+		if (err)
+			return err;
+	}
+	return write ? try_writing(store) : 0;
+}
+
+/* --- Reading ---------------------------------------------------------------------- */
+
+void store_extent(struct store *store, enum record_kind kind, struct store_extent *ret)
 {
 	struct store_log *log = &store->logs[kind];
-	off_t end;
 
 	pthread_mutex_lock(&log->lock);
-	end = log->end;
+	*ret = (struct store_extent){
+		.start = files_start(&log->files),
+		.end = log->end,
+		.records = log->records,
+		.bytes = log->end - log->files.start,
+		.files = 1 + (int64_t)log->files.closed_count,
+		.pending = (int64_t)log->pending,
+	};
+	for (size_t i = 0; i < log->files.closed_count; i++)
+		ret->bytes += log->files.closed[i].bytes;
 	pthread_mutex_unlock(&log->lock);
-	return end;
+}
+
+/* Those that the index does not have whole. The lock is held. */
+static size_t blocks_in_memory(const struct store_log *log, int64_t from, int64_t to,
+			       bool backwards, struct block *ret, size_t max)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < log->block_count && count < max; i++) {
+		const struct block *block = &log->blocks[backwards ? log->block_count - 1 - i : i];
+
+		if (block->start + block->length > from && block->length && block->start < to)
+			ret[count++] = *block;
+	}
+	return count;
+}
+
+int store_blocks(struct store *store, enum record_kind kind, int64_t from, int64_t to,
+		 bool backwards, const struct block_filter *filter, struct block *ret, size_t max,
+		 size_t *ret_count)
+{
+	struct store_log *log = &store->logs[kind];
+	size_t count = 0;
+	int64_t in_memory;
+	int err = 0;
+
+	for (;;) {
+		pthread_mutex_lock(&log->lock);
+		in_memory = log->blocks[0].start;
+		if (backwards ? to > in_memory : from >= in_memory)
+			count = blocks_in_memory(log, from, to, backwards, ret, max);
+		pthread_mutex_unlock(&log->lock);
+		if (count || (!backwards && from >= in_memory))
+			break;
+		pthread_mutex_lock(&log->read_lock);
+		err = index_blocks(log->index, from, to < in_memory ? to : in_memory, backwards,
+				   filter, ret, max, &count);
+		pthread_mutex_unlock(&log->read_lock);
+		if (err || count || backwards || to <= in_memory)
+			break;
+		/* Go on in memory; what was there may have come to the index by now. */
+		from = in_memory;
+	}
+	if (!err)
+		*ret_count = count;
+	return err;
+}
+
+int store_read_block(struct store *store, enum record_kind kind, const struct block *block,
+		     char *text)
+{
+	struct store_log *log = &store->logs[kind];
+	const struct files_closed *closed;
+	struct block where = *block;
+	int64_t file_start;
+	size_t count;
+	int fd, err;
+
+	pthread_mutex_lock(&log->lock);
+	err = files_holding(&log->files, block->start, &fd, &closed);
+	file_start = closed ? closed->start : log->files.start;
+	if (!err && closed && !closed->bytes)
+		err = -ENOENT;
+	if (err) {
+		pthread_mutex_unlock(&log->lock);
+		return err;
+	}
+	/* Compressed since the block was looked up? Then the index knows its frame. */
+	if (closed && closed->compressed && !where.frame_len) {
+		pthread_mutex_unlock(&log->lock);
+		pthread_mutex_lock(&log->read_lock);
+		err = index_blocks(log->index, block->start, block->start + 1, false, NULL, &where,
+				   1, &count);
+		pthread_mutex_unlock(&log->read_lock);
+		if (!err && (count != 1 || !where.frame_len))
+			err = -ENOENT;
+	} else {
+		if (!closed || !closed->compressed)
+			where.frame_len = 0;
+		pthread_mutex_unlock(&log->lock);
+	}
+	if (!err)
+		err = files_read_block(fd, file_start, &where, text);
+	close(fd);
+	return err;
 }

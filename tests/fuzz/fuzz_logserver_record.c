@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct record_error error;
 
 	for (int kind = 0; kind < RECORD_KINDS; kind++) {
-		if (record_read_body(kind, (const char *)data, size, 0, &batch, &error))
+		if (record_read_body(kind, (const char *)data, size, 0, NULL, &batch, &error))
 			continue;
 		check_lines(kind, &batch);
 		record_batch_free(&batch);

@@ -27,8 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		*target++ = 0;
 		if (route_find(line, target, 0, &route, &allow, &error) == 0) {
 			if (route.id == ROUTE_NONE || route.kind >= RECORD_KINDS ||
-			    route.filter.limit > LIMITS_QUERY_RECORDS ||
-			    strlen(route.filter.host) > LIMITS_HOST_BYTES)
+			    route.query.limit > LIMITS_QUERY_RECORDS ||
+			    strlen(route.query.filter.host) > LIMITS_HOST_BYTES)
 				abort();
 		}
 	}

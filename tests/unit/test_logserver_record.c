@@ -238,7 +238,7 @@ static void test_body(void **state)
 		int err;
 
 		memcpy(body, cases[i].body, len);
-		err = record_read_body(RECORD_MEMORY, body, len, 0, &batch, &error);
+		err = record_read_body(RECORD_MEMORY, body, len, 0, NULL, &batch, &error);
 		free(body);
 		if (cases[i].count < 0) {
 			if (err != -EINVAL || error.index != cases[i].index || batch.count)
@@ -266,11 +266,11 @@ static void test_too_many_records(void **state)
 	for (size_t i = 0; i <= LIMITS_RECORDS; i++)
 		memcpy(body + 1 + i * strlen(one), one, strlen(one));
 	body[len] = ']';
-	assert_int_equal(record_read_body(RECORD_MEMORY, body, len + 1, 0, &batch, &error), -E2BIG);
+	assert_int_equal(record_read_body(RECORD_MEMORY, body, len + 1, 0, NULL, &batch, &error), -E2BIG);
 	assert_int_equal(error.index, LIMITS_RECORDS);
 	/* One fewer is just right. */
 	body[len - strlen(one)] = ']';
-	assert_int_equal(record_read_body(RECORD_MEMORY, body, len + 1 - strlen(one), 0, &batch,
+	assert_int_equal(record_read_body(RECORD_MEMORY, body, len + 1 - strlen(one), 0, NULL, &batch,
 					  &error), 0);
 	assert_int_equal(batch.count, LIMITS_RECORDS);
 	record_batch_free(&batch);

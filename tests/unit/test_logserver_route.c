@@ -30,6 +30,8 @@ static void test_paths(void **state)
 		{ "GET", "/graphs/processes.svg", 0, ROUTE_GRAPH, RECORD_KILL, true },
 		{ "GET", "/%67raphs", 0, ROUTE_PAGE, RECORD_KILL, false },
 		{ "GET", "http://127.0.0.1:8000/healthz", 0, ROUTE_HEALTH, RECORD_KILL, false },
+		{ "GET", "/readyz", 0, ROUTE_READY, RECORD_KILL, false },
+		{ "GET", "/openapi.json", 0, ROUTE_OPENAPI, RECORD_KILL, false },
 		{ "GET", "/metrics", 0, ROUTE_METRICS, RECORD_KILL, false },
 		{ "GET", "/", -ENOENT, 0, 0, false },
 		{ "GET", "", -ENOENT, 0, 0, false },
@@ -90,6 +92,14 @@ static void test_queries(void **state)
 		{ "host=%00", "host" },
 		{ "host=%zz", "host" },
 		{ "host=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "host" },
+		{ "container=4f1c9a0e77d2&image=a%2Fb&cursor=0&format=csv", NULL },
+		{ "container=", "container" },
+		{ "image=", "image" },
+		{ "format=xml", "format" },
+		{ "cursor=", "cursor" },
+		{ "cursor=-1", "cursor" },
+		{ "cursor=1&cursor=2", "cursor" },
+		{ "cursor=99999999999999999999", "cursor" },
 		{ "color=red", "color" },
 		{ "%3cscript%3e=1", "<script>" },
 		{ "=1", "" },
@@ -123,11 +133,11 @@ static void test_filter(void **state)
 	assert_int_equal(route_find("GET", "/logs/all?since=23/11/2026%2000:40:01&"
 				    "until=2026-11-23T06:40:02.5Z&host=h%2D1&limit=20",
 				    -6 * 3600, &route, &allow, &error), 0);
-	assert_true(route.filter.has_since && route.filter.has_until);
-	assert_int_equal(route.filter.since_ms, 1795416001000);
-	assert_int_equal(route.filter.until_ms, 1795416002500);
-	assert_string_equal(route.filter.host, "h-1");
-	assert_int_equal(route.filter.limit, 20);
+	assert_true(route.query.filter.has_since && route.query.filter.has_until);
+	assert_int_equal(route.query.filter.since_ms, 1795416001000);
+	assert_int_equal(route.query.filter.until_ms, 1795416002500);
+	assert_string_equal(route.query.filter.host, "h-1");
+	assert_int_equal(route.query.limit, 20);
 }
 
 static void test_long_target(void **state)

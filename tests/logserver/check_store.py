@@ -1,0 +1,577 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""The log server's store: files, index, queries, what a crash and a full disk
+leave behind. Prints TAP. Usage: check_store.py [NAME]..."""
+
+import csv
+import glob
+import http.client
+import io
+import json
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.dont_write_bytecode = True
+from harness import (PATIENCE_S, Server, equal, kill, main, memory, true)
+
+SMALL = ("--rotate-bytes", "65536")
+
+
+def wait_until(condition, what):
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        true(time.monotonic() < deadline, "waited in vain: " + what)
+        time.sleep(0.02)
+
+
+def closed_files(data, name="logs"):
+    return sorted(glob.glob(os.path.join(data, name + ".[0-9]*")))
+
+
+def all_compressed(data, name="logs"):
+    files = closed_files(data, name)
+    return files and all(file.endswith(".zst") for file in files)
+
+
+def text_of(path):
+    if path.endswith(".zst"):
+        return subprocess.run(["zstd", "-dcq", path], check=True, capture_output=True).stdout
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def whole_text(data, name="logs"):
+    files = closed_files(data, name) + [os.path.join(data, name + ".jsonl")]
+    return b"".join(text_of(file) for file in files)
+
+
+def fill(server, count, first=0, step=500, **changes):
+    for start in range(first, first + count, step):
+        records = [kill(i, host=f"h-{i % 3}", container_id=f"{i:012x}" + "0" * 52,
+                        image=f"image-{i // 1000}", **changes)
+                   for i in range(start, min(start + step, first + count))]
+        server.store("/logs", records, len(records))
+
+
+def drop_index(data, name="logs"):
+    for file in glob.glob(os.path.join(data, name + ".index*")):
+        os.unlink(file)
+
+
+def sequences(server, query=""):
+    return [record["sequence"] for record in server.get_json("/logs/all" + query)]
+
+
+def test_files_rotate_and_are_compressed(data):
+    with Server(data, *SMALL) as server:
+        fill(server, 3000)
+        equal(sequences(server), list(range(3000)), "while files are compressed")
+        wait_until(lambda: all_compressed(data), "compression")
+        equal(sequences(server), list(range(3000)), "compressed")
+        fill(server, 100, 3000)
+        true(len(closed_files(data)) > 5, closed_files(data))
+        text = server.get("/logs/all?format=ndjson")[2]
+        equal(text == whole_text(data), True, "the files, read with zstd, are the log")
+        plain = sum(int(os.path.basename(f).split(".")[1].split("-")[1]) -
+                    int(os.path.basename(f).split(".")[1].split("-")[0]) for f in closed_files(data))
+        packed = sum(os.path.getsize(f) for f in closed_files(data))
+        true(packed * 5 < plain, f"{plain} bytes became {packed}")
+    with Server(data, *SMALL) as server:
+        equal(sequences(server), list(range(3100)), "after a start")
+        server.store("/logs", [kill(5), kill(2999), kill(3099), kill(3100)], 1, 3)
+
+
+def test_index_is_made_anew(data):
+    with Server(data, *SMALL) as server:
+        fill(server, 2000)
+        wait_until(lambda: all_compressed(data), "compression")
+        wanted = server.get("/logs/all?host=h-1&limit=50")[2]
+        picture = server.get("/graphs/processes.svg")[2]
+    index = os.path.join(data, "logs.index")
+
+    def garbage():
+        with open(index, "wb") as file:
+            file.write(b"not a database" * 1000)
+
+    def torn():
+        drop = os.path.getsize(index) // 2
+        os.truncate(index, drop)
+
+    def other_version():
+        with sqlite3.connect(index) as database:
+            database.execute("PRAGMA user_version = 99")
+        database.close()
+
+    def foreign():
+        with sqlite3.connect(index) as database:
+            database.execute("UPDATE state SET end = end - 1000")
+        database.close()
+
+    def missing():
+        drop_index(data)
+
+    for harm in (missing, garbage, torn, other_version, foreign):
+        harm()
+        with Server(data, *SMALL) as server:
+            equal(sequences(server), list(range(2000)), "all")
+            equal(server.get("/logs/all?host=h-1&limit=50")[2] == wanted, True, "a query")
+            equal(server.get("/graphs/processes.svg")[2] == picture, True, "the graph")
+            server.store("/logs", [kill(0), kill(1000), kill(1999)], 0, 3)
+            true("made anew" in server.stop(), f"{harm.__name__}: it says so")
+    with Server(data, *SMALL) as server:
+        equal(server.stop(), "", "nothing to report")
+
+
+def test_large_index_is_made_anew(data):
+    """More than is brought to the index in one go, most of it compressed."""
+    with Server(data, *SMALL) as server:
+        fill(server, 40000, step=1000)
+        wait_until(lambda: all_compressed(data), "compression")
+        server.kill()
+    drop_index(data)
+    with Server(data, *SMALL) as server:
+        equal(server.said[0], "logs.jsonl: 40000 records, 40000 of them read\n", "start")
+        equal(sequences(server), list(range(40000)), "all")
+        server.store("/logs", [kill(0), kill(33333), kill(39999)], 0, 3)
+
+
+def test_index_catches_up(data):
+    """Killed before anything was indexed; then with some of it indexed."""
+    with Server(data) as server:
+        fill(server, 300)
+        server.kill()
+    with Server(data) as server:
+        equal(server.said[0], "logs.jsonl: 300 records, 300 of them read\n", "start")
+        server.stop()
+    with Server(data) as server:
+        equal(server.said[0], "logs.jsonl: 300 records, 0 of them read\n", "start")
+        server.store("/logs", [kill(299), kill(300)], 1, 1)
+        server.kill()
+    with Server(data) as server:
+        equal(server.said[0], "logs.jsonl: 301 records, 1 of them read\n", "start")
+        server.store("/logs", [kill(i) for i in range(301)], 0, 301)
+        equal(sequences(server, "?limit=2"), [299, 300], "newest")
+
+
+def test_other_files_under_the_index(data):
+    """A backup put back: the index knows more than there is."""
+    with Server(data) as server:
+        fill(server, 10)
+        server.stop()
+    path = os.path.join(data, "logs.jsonl")
+    with open(path, "rb") as file:
+        lines = file.readlines()
+    with open(path, "wb") as file:
+        file.writelines(lines[:5])
+    with Server(data) as server:
+        equal(sequences(server), list(range(5)), "what is there")
+        server.store("/logs", [kill(4), kill(5)], 1, 1)
+        true("made anew" in server.stop(), "it says so")
+    with open(path, "wb") as file:
+        file.writelines(lines[6:10] + lines[:5])
+    with Server(data) as server:
+        equal(sequences(server), [6, 7, 8, 9, 0, 1, 2, 3, 4], "other lines")
+        server.store("/logs", [kill(5)], 1)
+
+
+def test_more_than_memory_holds(data):
+    """Far more ids than wait for the index: each is known for ever."""
+    count = 60000
+    with Server(data) as server:
+        for start in range(0, count, 1000):
+            records = [memory(i) for i in range(start, start + 1000)]
+            server.store("/logsmemory", records, 1000)
+        for start in (0, 30000, count - 1000):
+            records = [memory(i) for i in range(start, start + 1000)]
+            server.store("/logsmemory", records, 0, 1000)
+        server.kill()
+    with Server(data) as server:
+        for start in (0, 30000, count - 1000):
+            records = [memory(i) for i in range(start, start + 1000)]
+            server.store("/logsmemory", records, 0, 1000)
+        equal(server.metric('logserver_records{log="memory"}'), count, "records")
+
+
+def test_queries_read_little(data):
+    with Server(data, *SMALL) as server:
+        fill(server, 20000, step=1000)
+        wait_until(lambda: all_compressed(data), "compression")
+
+        def bytes_read(query):
+            with open(f"/proc/{server.process.pid}/io") as file:
+                before = int(file.readline().split()[1])
+            reply = server.get_json("/logs/all" + query)
+            with open(f"/proc/{server.process.pid}/io") as file:
+                return reply, int(file.readline().split()[1]) - before
+
+        _, everything = bytes_read("")
+        for query, wanted in (
+                (f"?container={12345:012x}", [12345]),
+                (f"?container={12345:012x}" + "0" * 52, [12345]),
+                ("?container=nobody", []),
+                ("?image=image-7", list(range(7000, 8000))),
+                ("?image=image-7&host=h-2", [i for i in range(7000, 8000) if i % 3 == 2]),
+                ("?image=image-70", []),
+                ("?host=nobody", []),
+                ("?limit=3", [19997, 19998, 19999]),
+                ("?limit=3&host=h-0", [19992, 19995, 19998]),
+                ("?limit=2&image=image-3", [3998, 3999])):
+            reply, read = bytes_read(query)
+            equal([record["sequence"] for record in reply], wanted, query)
+            true(read * 4 < everything, f"{query}: {read} of {everything} bytes read")
+
+
+def test_times_narrow(data):
+    with Server(data, *SMALL) as server:
+        for hour in range(24):
+            records = [kill(hour * 200 + i, timestamp=f"2026-11-23T{hour:02}:{i // 60:02}:{i % 60:02}Z")
+                       for i in range(200)]
+            server.store("/logs", records, 200)
+        for query, wanted in (
+                ("since=2026-11-23T23:03:00Z", list(range(23 * 200 + 180, 24 * 200))),
+                ("until=2026-11-23T00:00:05Z", list(range(5))),
+                ("since=2026-11-23T10:00:00Z&until=2026-11-23T11:00:00Z", list(range(2000, 2200))),
+                ("until=2026-11-23T11:00:00Z&limit=3", [2197, 2198, 2199]),
+                ("since=2027-01-01T00:00:00Z", [])):
+            equal(sequences(server, "?" + query), wanted, query)
+
+
+def next_page(headers):
+    link = headers["Link"]
+    if link is None:
+        return None
+    true(link.startswith("<") and link.endswith('>; rel="next"'), link)
+    return link[1:link.index(">")]
+
+
+def test_cursors(data):
+    with Server(data, *SMALL) as server:
+        fill(server, 2500)
+        for query, wanted in (("cursor=0", list(range(2500))),
+                              ("cursor=0&limit=700&host=h-1", list(range(1, 2500, 3))),
+                              ("cursor=0&limit=2500", list(range(2500))),
+                              ("limit=1&cursor=0&container=" + f"{77:012x}", [77])):
+            path, got, pages = "/logs/all?" + query, [], 0
+            while path:
+                status, headers, body = server.get(path)
+                equal(status, 200, path)
+                got += [record["sequence"] for record in json.loads(body)]
+                path, pages = next_page(headers), pages + 1
+                # What comes meanwhile comes last.
+            equal(got, wanted, query)
+        # A cursor stays what it is when files are compressed, and after a start.
+        path = next_page(server.get("/logs/all?cursor=0&limit=1200")[1])
+        wait_until(lambda: all_compressed(data), "compression")
+        equal(sequences(server, path[len("/logs/all"):])[0], 1200, "compressed")
+        server.stop()
+    drop_index(data)
+    with Server(data, *SMALL) as server:
+        equal(sequences(server, path[len("/logs/all"):])[0], 1200, "index made anew")
+        equal(sequences(server, "?cursor=999999999999"), [], "beyond the end")
+
+
+def test_queries_while_records_come(data):
+    """A query ends, and with what was stored when it began."""
+    stop = threading.Event()
+
+    def send(server):
+        number = 1000
+        while not stop.is_set():
+            server.post("/logs", [kill(number + i) for i in range(3)])
+            number += 3
+
+    with Server(data, *SMALL) as server:
+        fill(server, 1000)
+        thread = threading.Thread(target=send, args=(server,))
+        thread.start()
+        try:
+            before = 1000
+            for query in ("", "?limit=500", "?cursor=0&limit=100000", "?host=build-1") * 10:
+                got = sequences(server, query)
+                true(got == list(range(got[0], got[0] + len(got))) if got else "host" in query, query)
+                true(len(got) < 100000, query)
+                if not query:
+                    true(len(got) >= before, "no record goes away")
+                    before = len(got)
+        finally:
+            stop.set()
+            thread.join()
+
+
+def test_formats(data):
+    hostile = ['=1+1', '+1', '-1', '@x', 'a,b', 'say "hi"', 'two\r\nlines', "\t=1", "caf\u00e9"]
+    records = [kill(i, name=name, extra="kept", cpu_usage=0.1 + i) for i, name in enumerate(hostile)]
+    with Server(data) as server:
+        server.store("/logs", records, len(records))
+        status, headers, body = server.get("/logs/all?format=ndjson")
+        equal((status, headers["Content-Type"]), (200, "application/x-ndjson"), "NDJSON")
+        equal([json.loads(line) for line in body.splitlines()], records, "NDJSON")
+        status, headers, body = server.get("/logs/all?format=csv")
+        equal((status, headers["Content-Type"]), (200, "text/csv; charset=utf-8; header=present"),
+              "CSV")
+        rows = list(csv.DictReader(io.StringIO(body.decode(), newline="")))
+        for row, record in zip(rows, records, strict=True):
+            name = record["name"]
+            guarded = "'" + name if name[0] in "=+-@\t\r" else name
+            equal(row["name"], guarded, "CSV")
+            equal((row["pid"], float(row["cpu_usage"]), row["verified"]),
+                  ("4242", record["cpu_usage"], "true"), "CSV")
+        for accept, wanted in (("application/x-ndjson", "application/x-ndjson"),
+                               ("text/csv", "text/csv; charset=utf-8; header=present"),
+                               ("text/html, */*", "application/json"), ("", "application/json")):
+            _, headers, _ = server.request("GET", "/logs/all", headers={"Accept": accept})
+            equal(headers["Content-Type"], wanted, accept)
+        server.store("/logsmemory", [memory(1)], 1)
+        body = server.get("/logs/memory?format=csv")[2].decode().split("\r\n")
+        equal(body[0], "total_ram,free_ram,used_ram,timestamp,event_id,host,boot_id,available_ram",
+              "heading")
+        equal(body[1].split(",")[0], "8388608", "row")
+
+
+def test_retention_by_size(data):
+    with Server(data, *SMALL, "--keep-bytes", "200000") as server:
+        fill(server, 6000)
+        wait_until(lambda: all_compressed(data), "compression")
+        fill(server, 6000, 6000)
+        wait_until(lambda: all_compressed(data) and not os.path.exists(
+            closed_files(data)[0].replace(".zst", "")), "compression")
+        wait_until(lambda: sum(os.path.getsize(f) for f in closed_files(data)) < 200000, "removal")
+        got = sequences(server)
+        true(0 < len(got) < 12000 and got == list(range(12000 - len(got), 12000)), "the newest stay")
+        equal(server.metric('logserver_records{log="kills"}'), len(got), "counted")
+        # What was removed is forgotten, what is stored is known.
+        server.store("/logs", [kill(0), kill(11999), kill(got[0])], 1, 2)
+        equal(sequences(server, "?cursor=0&limit=1"), [got[0]], "a cursor before the start")
+        server.stop()
+    with Server(data, *SMALL, "--keep-bytes", "200000") as server:
+        equal(sequences(server)[-2:], [11999, 0], "after a start")
+
+
+def test_retention_by_age(data):
+    with Server(data) as server:
+        fill(server, 1000, timestamp="2021-01-01T00:00:00Z")
+        server.stop()
+    with Server(data, "--keep-days", "30") as server:
+        wait_until(lambda: server.get_json("/logs/all") == [], "removal")
+        server.store("/logs", [kill(1, timestamp=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))], 1)
+        equal(sequences(server), [1], "what is new stays")
+        cursor = next_page(server.get("/logs/all?cursor=0&limit=1")[1])
+        equal(cursor, None, "the only page")
+        server.stop()
+    with Server(data, "--keep-days", "30") as server:
+        equal(sequences(server), [1], "after a start")
+
+
+def test_half_made_files_go(data):
+    with Server(data, *SMALL) as server:
+        fill(server, 1000)
+        wait_until(lambda: all_compressed(data), "compression")
+        server.stop()
+    first = closed_files(data)[0]
+    with open(first[:-4], "wb") as file:
+        file.write(text_of(first))
+    shutil.copy(first, first + ".new")
+    with Server(data, *SMALL) as server:
+        equal(sequences(server), list(range(1000)), "all")
+        wait_until(lambda: all_compressed(data) and not os.path.exists(first[:-4]), "compression")
+        true(not os.path.exists(first + ".new"), "half made")
+        equal(sequences(server), list(range(1000)), "all")
+
+
+def test_damaged_compressed_file(data):
+    with Server(data, *SMALL) as server:
+        fill(server, 2000)
+        wait_until(lambda: all_compressed(data), "compression")
+        server.stop()
+    victim = closed_files(data)[2]
+    with open(victim, "r+b") as file:
+        file.seek(os.path.getsize(victim) // 2)
+        file.write(b"\xff" * 100)
+    with Server(data, *SMALL) as server:
+        try:
+            server.get("/logs/all")
+            ended = True
+        except (http.client.HTTPException, OSError):
+            ended = False
+        true(not ended, "an answer that lacks records must not end as if it were whole")
+        equal(sequences(server, "?limit=5"), list(range(1995, 2000)), "what is not in it is given out")
+        server.store("/logs", [kill(2000), kill(1)], 1, 1)
+        server.stop()
+    drop_index(data)
+    with Server(data, *SMALL) as server:
+        got = sequences(server)
+        true(1500 < len(got) < 2001 and got == sorted(got), "the rest")
+        true("damaged lines" in server.stop(), "report")
+
+
+def test_killed_while_files_rotate(data):
+    """Killed again and again while files are closed, compressed, indexed, removed."""
+    acknowledged, lock = set(), threading.Lock()
+    number = iter(range(10 ** 9))
+    enough = threading.Semaphore(0)
+
+    def send(server):
+        while True:
+            with lock:
+                events = [next(number) for _ in range(50)]
+            try:
+                status, _ = server.post("/logs", [kill(i) for i in events])
+            except (OSError, http.client.HTTPException, ValueError):
+                return
+            if status == 200:
+                with lock:
+                    acknowledged.update(events)
+                enough.release()
+
+    rounds = int(os.environ.get("LOGSERVER_KILLS", "8"))
+    started = time.monotonic()
+    for round_number in range(rounds):
+        if round_number % 5 == 4:
+            drop_index(data)
+        with Server(data, *SMALL) as server:
+            threads = [threading.Thread(target=send, args=(server,)) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for _ in range(10 + round_number % 7):
+                enough.acquire(timeout=PATIENCE_S)
+            server.kill()
+            for thread in threads:
+                thread.join()
+    with Server(data, *SMALL) as server:
+        stored = sequences(server)
+        equal(len(stored), len(set(stored)), "each event once")
+        equal(acknowledged - set(stored), set(), "acknowledged and lost")
+        sent = next(number)
+        for start in range(0, sent, 500):
+            equal(server.post("/logs", [kill(i) for i in range(start, min(start + 500, sent))])[0],
+                  200, "sent again")
+        equal(sorted(sequences(server)), list(range(sent)), "all of them, once")
+    print(f"# {rounds} kills in {time.monotonic() - started:.0f} s: {len(acknowledged)} acknowledged, "
+          f"{len(acknowledged - set(stored))} lost, {len(stored) - len(set(stored))} twice", flush=True)
+
+
+def test_sender_and_server_killed_in_turn(data):
+    """Senders with spools and the server, killed in turn and both; the server away for a
+    while: at the end each event stands once, in order by host."""
+    hosts, count = ("a", "b", "c"), 300
+    port_file = os.path.join(data, "port")
+    store = os.path.join(data, "store")
+    spools = {host: os.path.join(data, host) for host in hosts}
+    for directory in (store, *spools.values()):
+        os.mkdir(directory)
+    with open(port_file, "w") as file:
+        file.write("1")
+
+    def start_sender(host):
+        return subprocess.Popen([os.path.join(os.path.dirname(os.path.abspath(__file__)), "sender.py"),
+                                 host, port_file, spools[host], str(count)])
+
+    def start_server():
+        server = Server(store, *SMALL)
+        with open(port_file + ".new", "w") as file:
+            file.write(str(server.port))
+        os.rename(port_file + ".new", port_file)
+        return server
+
+    def records(server):
+        return server.metric('logserver_records{log="kills"}')
+
+    senders = {host: start_sender(host) for host in hosts}
+    server, kills, turns = start_server(), 0, 0
+    try:
+        while any(sender.poll() is None for sender in senders.values()):
+            before = records(server)
+            deadline = time.monotonic() + 2
+            while records(server) < min(before + 60, len(hosts) * count) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            if turns < 12:
+                victims = (turns % 3 != 1, turns % 3 != 0)
+                if victims[0]:
+                    server.kill()
+                    server.__exit__(KeyError)
+                if victims[1]:
+                    host = hosts[turns // 3 % 3]
+                    senders[host].kill()
+                    senders[host].wait()
+                    senders[host] = start_sender(host)
+                if victims[0]:
+                    # Away for long enough that they have to keep what they make.
+                    time.sleep(0.2)
+                    server = start_server()
+                kills += sum(victims)
+                turns += 1
+        got = {host: [record["sequence"] for record in server.get_json(f"/logs/all?host={host}")]
+               for host in hosts}
+        for host in hosts:
+            equal(got[host], list(range(count)), f"host {host}: each once, in order")
+        server.stop()
+        print(f"# {kills} kills of senders and server: {len(hosts) * count} events, each once, in order",
+              flush=True)
+    finally:
+        for sender in senders.values():
+            sender.kill()
+            sender.wait()
+        server.__exit__(KeyError)
+
+
+def mount_small_disk(path, size):
+    return subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path],
+                          capture_output=True).returncode == 0
+
+
+def test_disk_that_fills(data):
+    disk = tempfile.mkdtemp(prefix="disk-", dir=data)
+    if not mount_small_disk(disk, "4m"):
+        print("# not allowed to mount a small disk: skipped", flush=True)
+        return
+    try:
+        with Server(disk) as server:
+            stored, status = 0, 200
+            while status == 200:
+                status, reply = server.post("/logs", [kill(stored + i) for i in range(500)])
+                stored += 500 if status == 200 else 0
+            equal(status, 503, reply)
+            true("No space left" in reply["error"], reply)
+            equal(server.get("/readyz")[0], 503, "/readyz")
+            equal(server.get("/healthz")[0], 200, "/healthz")
+            equal(len(sequences(server)), stored, "nothing is lost, nothing half stored")
+            server.kill()
+            subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        with Server(disk) as server:
+            equal(len(sequences(server)), stored, "after a kill on a full disk")
+            subprocess.run(["mount", "-o", "remount,ro", disk], capture_output=True)
+            subprocess.run(["mount", "-o", "remount,size=5m", disk], check=True)
+            status = 200
+            while status == 200:
+                status, reply = server.post("/logs", [kill(stored + i) for i in range(500)])
+                stored += 500 if status == 200 else 0
+            subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+            server.store("/logs", [kill(stored + i) for i in range(500)], 500)
+            equal(sequences(server), list(range(stored + 500)), "it goes on by itself")
+            wait_until(lambda: server.get("/readyz")[0] == 200, "/readyz")
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_memory_stays_small(data):
+    with Server(data, *SMALL) as server:
+        for start in range(0, 50000, 1000):
+            server.store("/logsmemory", [memory(i, host=f"h-{i % 70}") for i in range(start, start + 1000)],
+                         1000)
+        fill(server, 10000, step=1000)
+        server.get("/logs/memory")
+        server.get("/logs/all?host=h-1")
+        server.get("/graphs")
+        true("LOGSERVER_SANITIZED" in os.environ or server.peak_rss_kib() < 32 * 1024,
+             f"peak RSS {server.peak_rss_kib()} KiB")
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))
