@@ -37,7 +37,7 @@ static const char style[] =
 	"table{border-collapse:collapse;width:100%;font-size:.9rem}\n"
 	"th,td{text-align:left;padding:.4rem .75rem .4rem 0;border-bottom:1px solid var(--line);"
 	"vertical-align:top}\n"
-	"td{overflow-wrap:anywhere}\n"
+	"td{overflow-wrap:anywhere}td:nth-child(-n+2){white-space:nowrap}\n"
 	"th{color:var(--soft);font-weight:600;white-space:nowrap}\n"
 	".number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\n"
 	".time{white-space:nowrap;font-variant-numeric:tabular-nums}\n"
