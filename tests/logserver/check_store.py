@@ -343,9 +343,15 @@ def test_retention_by_size(data):
         wait_until(lambda: all_compressed(data) and not os.path.exists(
             closed_files(data)[0].replace(".zst", "")), "compression")
         wait_until(lambda: sum(os.path.getsize(f) for f in closed_files(data)) < 200000, "removal")
-        got = sequences(server)
-        true(0 < len(got) < 12000 and got == list(range(12000 - len(got), 12000)), "the newest stay")
-        equal(server.metric('logserver_records{log="kills"}'), len(got), "counted")
+
+        def newest():
+            """The records that stay; nothing while more of the oldest are on their way out."""
+            kept = sequences(server)
+            whole = 0 < len(kept) < 12000 and kept == list(range(12000 - len(kept), 12000))
+            return kept if whole and server.metric('logserver_records{log="kills"}') == len(kept) else []
+
+        wait_until(newest, "the newest stay, and are counted")
+        got = newest()
         # What was removed is forgotten, what is stored is known.
         server.store("/logs", [kill(0), kill(11999), kill(got[0])], 1, 2)
         equal(sequences(server, "?cursor=0&limit=1"), [got[0]], "a cursor before the start")
