@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Sets everything up, runs the loop, and takes everything down again. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,10 +10,12 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "userspace/act.h"
 #include "userspace/config.h"
 #include "userspace/core/escape.h"
 #include "userspace/io/cgroup_read.h"
 #include "userspace/io/compose.h"
+#include "userspace/io/file.h"
 #include "userspace/io/generator.h"
 #include "userspace/io/http.h"
 #include "userspace/io/runtime.h"
@@ -180,9 +183,24 @@ static void draw(const struct config *config)
 		say("graphs are in %s: Memory.png and Processes.png", config->images);
 }
 
+static void read_identity(struct setup *s)
+{
+	size_t len;
+	char *text;
+
+	if (gethostname(s->host, sizeof(s->host) - 1) || !s->host[0])
+		strcpy(s->host, "unknown");
+	strcpy(s->boot_id, "unknown");
+	if (!file_read_all(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 63, &text, &len)) {
+		text[strcspn(text, "\n")] = '\0';
+		snprintf(s->boot_id, sizeof(s->boot_id), "%s", text);
+		free(text);
+	}
+}
+
 static int run(const struct config *config)
 {
-	struct loop_setup setup = { .config = config, .cgroup_root = -1 };
+	struct setup setup = { .config = config, .cgroup_root = -1 };
 	int status = STATUS_FAILED;
 	char reason[LOOP_REASON_SIZE], generator_reason[GENERATOR_REASON_SIZE];
 	bool generator = false, reachable;
@@ -193,6 +211,7 @@ static int run(const struct config *config)
 		say("libcurl can't be used");
 		return STATUS_FAILED;
 	}
+	read_identity(&setup);
 	setup.signals = open_signals();
 	if (setup.signals < 0) {
 		say("no signals: %s", strerror(errno));
@@ -201,7 +220,7 @@ static int run(const struct config *config)
 	if (open_spool(config, &setup.spool) || open_cgroups(config, &setup.cgroup_root) ||
 	    open_runtime(config, &setup.runtime_socket) || open_witness(config, &setup.witness))
 		goto out;
-	err = loop_recover(&setup);
+	err = act_recover(&setup);
 	if (err == -EBADMSG)
 		say("the last run's intents can't be read; they are put aside in %s", config->spool);
 	else if (err)

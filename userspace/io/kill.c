@@ -7,10 +7,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "userspace/io/cgroup_read.h"
+#include "userspace/io/clock.h"
 #include "userspace/io/runtime.h"
 
 /* A killed process has ended within milliseconds unless it sits in the kernel. */
@@ -45,14 +45,6 @@ const char *kill_outcome_name(enum kill_outcome outcome)
 		break;
 	}
 	return "survived";
-}
-
-static double now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
 static void let_go(struct hold *h)
@@ -121,7 +113,7 @@ static bool look(struct kill_victim *v, struct hold *h, double since)
 	populated = cgroup_populated(h->events);
 	if (populated == 0 || populated == -ENODEV) {
 		h->empty = true;
-		v->latency_ms = now_ms() - since;
+		v->latency_ms = clock_monotonic_ms() - since;
 	}
 	return h->empty;
 }
@@ -129,12 +121,12 @@ static bool look(struct kill_victim *v, struct hold *h, double since)
 /* cgroup.events raises POLLPRI when it changes, and when the group is removed. */
 static void wait_empty(struct kill_victim *victims, struct hold *holds, size_t count, double since)
 {
-	double deadline = now_ms() + EMPTY_TIMEOUT_MS;
+	double deadline = clock_monotonic_ms() + EMPTY_TIMEOUT_MS;
 	struct pollfd fds[AT_ONCE];
 	size_t i, waiting;
 
 	for (;;) {
-		double left = deadline - now_ms();
+		double left = deadline - clock_monotonic_ms();
 
 		for (i = waiting = 0; i < count; i++) {
 			fds[i] = (struct pollfd){ .fd = -1, .events = POLLPRI };
@@ -181,7 +173,7 @@ static void kill_some(const struct kill_options *o, struct kill_victim *victims,
 
 	for (i = 0; i < count; i++)
 		take_hold(o, &victims[i], &holds[i]);
-	since = now_ms();
+	since = clock_monotonic_ms();
 	for (i = 0; i < count; i++) {
 		if (holds[i].group < 0)
 			continue;

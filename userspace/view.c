@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "userspace/view.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "userspace/io/cgroup_read.h"
+#include "userspace/io/clock.h"
+#include "userspace/io/runtime.h"
+#include "userspace/io/self.h"
+#include "userspace/io/snapshot_read.h"
+
+/* Deaths of one window that are kept, 40 bytes each; what is beyond counts as lost. */
+#define EXITS_MAX 1000000
+
+void view_free(struct view *v)
+{
+	model_free(v->model);
+	free(v->sums);
+	memset(v, 0, sizeof(*v));
+}
+
+static int note_exit(void *ctx, const struct witness_exit *ev)
+{
+	struct view_exits *exits = ctx;
+
+	if (exits->count == exits->room) {
+		size_t room = exits->room ? 2 * exits->room : 1024;
+		struct reconcile_exit *more = NULL;
+
+		if (room <= EXITS_MAX)
+			more = realloc(exits->list, room * sizeof(*more));
+		if (!more) {
+			exits->dropped++;
+			return 0;
+		}
+		exits->list = more;
+		exits->room = room;
+	}
+	exits->list[exits->count++] = (struct reconcile_exit){
+		.container_cgroup_id = ev->container_cgroup_id,
+		.pid = ev->pid,
+		.start_us = ev->start_us,
+		.exit_us = ev->exit_us,
+		.cpu_us = ev->cpu_us,
+	};
+	return 0;
+}
+
+void view_drain(const struct setup *s, struct view_exits *exits, struct trouble *t)
+{
+	int err = witness_drain(s->witness, note_exit, exits);
+
+	if (err < 0)
+		trouble_set(t, "the witness's events: %s", strerror(-err));
+}
+
+void view_forget_exits(struct view_exits *exits, uint64_t until_us)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < exits->count; i++)
+		if (exits->list[i].exit_us > until_us)
+			exits->list[n++] = exits->list[i];
+	exits->count = n;
+}
+
+static int see_witness(const struct setup *s, struct view_exits *exits, struct view *v,
+		       struct trouble *t)
+{
+	struct witness_drops drops;
+	struct witness_cpu *rows;
+	size_t i, count;
+	int err;
+
+	view_drain(s, exits, t);
+	err = witness_read_cpu(s->witness, &rows, &count);
+	if (err)
+		return err;
+	v->sums = calloc(count + 1, sizeof(*v->sums));
+	if (!v->sums) {
+		free(rows);
+		return -ENOMEM;
+	}
+	for (i = 0; i < count; i++)
+		v->sums[i] = (struct reconcile_sum){
+			.container_cgroup_id = rows[i].container_cgroup_id,
+			.cpu_us = rows[i].cpu_us,
+		};
+	v->sum_count = count;
+	free(rows);
+	err = witness_read_drops(s->witness, &drops);
+	if (err)
+		return err;
+	v->exits_lost = drops.ring_full + drops.unplaced + exits->dropped;
+	v->witness = true;
+	return 0;
+}
+
+int view_take(const struct setup *s, struct view_exits *exits, struct view *ret,
+	      struct trouble *t)
+{
+	char reason[SNAPSHOT_READ_REASON_SIZE], runtime_reason[RUNTIME_REASON_SIZE];
+	struct snapshot *snapshot;
+	struct view v = { 0 };
+	uint64_t now_us;
+	size_t i;
+	int err;
+
+	err = snapshot_read(s->config->snapshot, &snapshot, reason);
+	if (err) {
+		trouble_set(t, "%s", reason);
+		return err;
+	}
+	err = model_new(snapshot, &v.model);
+	snapshot_free(snapshot);
+	if (err) {
+		trouble_set(t, "the model: %s", strerror(-err));
+		return err;
+	}
+	for (i = 0; i < v.model->container_count; i++) {
+		struct model_container *c = &v.model->containers[i];
+
+		cgroup_read(s->cgroup_root, c->path, &c->cgroup);
+	}
+	if (s->witness) {
+		err = see_witness(s, exits, &v, t);
+		if (err)
+			trouble_set(t, "the witness: %s", strerror(-err));
+	}
+	now_us = clock_boottime_us();
+	if (now_us < v.model->boot_time_us) {
+		trouble_set(t, "the snapshot %.400s is from the future; nothing is removed",
+			    s->config->snapshot);
+		view_free(&v);
+		return -EBADMSG;
+	}
+	v.skew_us = now_us - v.model->boot_time_us;
+	self_mark(v.model);
+	/* Last: it is a word with another program, which may take its time. */
+	if (runtime_list(s->runtime_socket, v.model, runtime_reason))
+		trouble_set(t, "%s; nothing is removed", runtime_reason);
+	*ret = v;
+	return 0;
+}
