@@ -54,13 +54,14 @@ machine_start() {
 	local memory_mib=$1 kernel_image=$2 initrd=$3 append=$4 cpu=max
 	shift 4
 	[ "$accel" = tcg ] || cpu=host
-	# pdeathsig: no guest outlives the lab, even one that is killed.
+	# pdeathsig: no guest outlives the lab, even one that is killed.  no_timer_check: an
+	# emulated timer on a busy host can be late enough to be taken for a broken one.
 	truncate -s $parcel_size "$work/parcel"
 	setpriv --pdeathsig KILL $qemu -machine pc -accel "$accel$([ "$accel" = kvm ] || echo ,thread=multi)" \
 		-cpu $cpu -smp 2 -m "$memory_mib" \
 		-nodefaults -display none -no-reboot -nic none \
 		-kernel "$kernel_image" -initrd "$initrd" \
-		-append "console=ttyS0 loglevel=5 panic=-1 random.trust_cpu=on $append" \
+		-append "console=ttyS0 loglevel=5 panic=-1 no_timer_check random.trust_cpu=on $append" \
 		-serial "file:$work/console" \
 		-monitor "unix:$work/monitor,server=on,wait=off" \
 		-device virtio-serial-pci -chardev "socket,id=way,path=$work/way,server=on,wait=off" \
@@ -258,8 +259,7 @@ machine_run() {
 		machine_work
 		parcel_pack
 		disk=/dev/vda
-		# An emulated timer on a busy host can be late enough to be taken for a broken one.
-		machine_start "${memory:-$bare_memory}" "$bare_kernel" "$bare_initrd" no_timer_check
+		machine_start "${memory:-$bare_memory}" "$bare_kernel" "$bare_initrd" ""
 	else
 		[ -z "$memory" ] || die "--memory goes with --bare: a snapshot's memory is fixed"
 		build_guest "$kernel"
