@@ -26,6 +26,13 @@
  *	a third of its life. So what is known at sched_process_exit is kept, and
  *	the event is sent when the last of the threads has switched away, with
  *	all of the CPU time.
+ *
+ * By whose hand
+ *	That the OOM killer chose a process stays written in its signal_struct
+ *	(oom_mm) until that is freed, and so needs no tracepoint, whose arguments
+ *	differ between kernels. The sender of a fatal signal is noted as it is
+ *	sent: the kernel decides at that moment that the process ends by it. The
+ *	writer of cgroup.kill is the sender to all it kills.
  */
 #include "vmlinux/vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -35,6 +42,12 @@
 
 /* include/linux/sched.h; the same from 6.1 to 6.18. */
 #define TASK_DEAD 0x80
+/* include/linux/sched/signal.h; the same from 6.1 to 6.18. */
+#define SIGNAL_GROUP_EXIT 0x4
+/* kernel/signal.c: instead of a siginfo, from the kernel itself. */
+#define SEND_SIG_PRIV 1
+/* include/trace/events/signal.h */
+#define TRACE_SIGNAL_DELIVERED 0
 
 /* NAME_MAX and the NUL. */
 #define NAME_SIZE 256
@@ -82,6 +95,20 @@ struct {
 	__type(key, __u64);
 	__type(value, struct group);
 } witness_groups SEC(".maps");
+
+/* Who sent what ends a process. Key as above; pid and start tell a new owner of the address. */
+struct kill {
+	__u32 pid;
+	__u32 killer_pid;
+	__u64 start_ns;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, WITNESS_MAX_KILLS);
+	__type(key, __u64);
+	__type(value, struct kill);
+} witness_kills SEC(".maps");
 
 /*
  * CPU time on its way to witness_usages. A look into a hash map takes 40 ns, as
@@ -225,6 +252,23 @@ int BPF_PROG(witness_cgroup_rmdir, struct cgroup *cgrp)
 
 /* Deaths. */
 
+static __always_inline bool is_of(const struct kill *kill, __u32 pid, __u64 start_ns)
+{
+	return kill->pid == pid && kill->start_ns == start_ns;
+}
+
+static __always_inline void find_killer(struct witness_exit_event *ev, __u64 key)
+{
+	struct kill *kill = bpf_map_lookup_elem(&witness_kills, &key);
+
+	if (!kill)
+		return;
+	/* Sent, but it went by itself first. */
+	if ((ev->wait_status & 0x7f) && is_of(kill, ev->pid, ev->start_ns))
+		ev->killer_pid = kill->killer_pid;
+	bpf_map_delete_elem(&witness_kills, &key);
+}
+
 static __always_inline void send_exit(struct witness_exit_event *ev, struct signal_struct *sig)
 {
 	struct witness_usage *usage;
@@ -232,6 +276,9 @@ static __always_inline void send_exit(struct witness_exit_event *ev, struct sign
 
 	ev->peak_rss_pages = sig->maxrss;
 	ev->wait_status = sig->group_exit_code;
+	if (sig->oom_mm)
+		ev->flags |= WITNESS_EXIT_OOM;
+	find_killer(ev, (__u64)sig);
 	lost = bpf_ringbuf_output(&witness_ring, ev, sizeof(*ev), 0);
 	if (lost)
 		count_drop(WITNESS_DROP_RING);
@@ -240,6 +287,7 @@ static __always_inline void send_exit(struct witness_exit_event *ev, struct sign
 		usage->exited_ns += ev->cpu_ns;
 		usage->exits++;
 		usage->exits_lost += lost;
+		usage->oom_exits += !!(ev->flags & WITNESS_EXIT_OOM);
 	}
 }
 
@@ -353,6 +401,31 @@ static __always_inline void leave_group(struct task_struct *task)
 		return;
 	send_exit(&group->ev, sig);
 	bpf_map_delete_elem(&witness_groups, &key);
+}
+
+/* Comes after the kernel has decided what the signal does. */
+SEC("tp_btf/signal_generate")
+int BPF_PROG(witness_signal, int number, struct kernel_siginfo *info, struct task_struct *task,
+	     int group, int result)
+{
+	struct signal_struct *sig = task->signal;
+	__u64 key = (__u64)sig, cgroup_id;
+	struct kill new = {}, *kill;
+
+	if (result != TRACE_SIGNAL_DELIVERED || !(sig->flags & SIGNAL_GROUP_EXIT) ||
+	    sig->group_exit_code != number || (__u64)info == SEND_SIG_PRIV)
+		return 0;
+	cgroup_id = task->cgroups->dfl_cgrp->kn->id;
+	if (!bpf_map_lookup_elem(&witness_usages, &cgroup_id))
+		return 0;
+	new.pid = task->tgid;
+	new.start_ns = task->group_leader->start_boottime;
+	new.killer_pid = bpf_get_current_pid_tgid() >> 32;
+	kill = bpf_map_lookup_elem(&witness_kills, &key);
+	/* The first one did it. */
+	if (!kill || !is_of(kill, new.pid, new.start_ns))
+		bpf_map_update_elem(&witness_kills, &key, &new, BPF_ANY);
+	return 0;
 }
 
 /* CPU. */

@@ -11,7 +11,7 @@
 #endif
 
 /* Changes with any change of a struct below. */
-#define WITNESS_EVENT_VERSION 1
+#define WITNESS_EVENT_VERSION 2
 
 #define WITNESS_COMM_SIZE 16
 
@@ -33,6 +33,11 @@
  */
 #define WITNESS_MAX_GROUPS 4096
 /*
+ * Processes that were sent what ends them, and have not ended yet. If there are
+ * more, the sender of the oldest is forgotten.
+ */
+#define WITNESS_MAX_KILLS 4096
+/*
  * How many threads of a dying process are looked at, for one that is still on
  * its way. Those that are not, were reaped, but for the leader and what is traced.
  */
@@ -40,6 +45,8 @@
 
 /* cpu_ns, user_ns and system_ns may lack the process's last steps, or a thread. */
 #define WITNESS_EXIT_CPU_PARTIAL (1U << 0)
+/* The kernel's OOM killer had chosen it, or found it dying already. */
+#define WITNESS_EXIT_OOM (1U << 1)
 
 /* The death of a process: its whole thread group. */
 struct witness_exit_event {
@@ -55,7 +62,7 @@ struct witness_exit_event {
 	__u64 system_ns;
 	__u64 peak_rss_pages;
 	__u32 wait_status;	/* as wait(2) gives it */
-	__u32 pad;
+	__u32 killer_pid;	/* thread group that sent the signal; 0: none, or not known */
 	char comm[WITNESS_COMM_SIZE];	/* of the group leader; any bytes */
 };
 
@@ -72,6 +79,7 @@ struct witness_usage {
 	__u64 exited_ns;	/* sum of the cpu_ns of the events, lost ones too */
 	__u64 exits;
 	__u64 exits_lost;	/* of them, events that found no room in the ring */
+	__u64 oom_exits;	/* of all, those with WITNESS_EXIT_OOM */
 };
 
 /* Index into the per-CPU array of drops. */

@@ -34,6 +34,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_PERCPU_HASH = 5,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
@@ -62,6 +63,8 @@ struct cgroup_root {
 };
 
 struct cgroup;
+struct kernel_siginfo;
+struct mm_struct;
 
 struct cgroup_subsys_state {
 	struct cgroup *cgroup;
@@ -86,9 +89,11 @@ struct signal_struct {
 	atomic_t live;
 	struct list_head thread_head;
 	int group_exit_code;
+	unsigned int flags;
 	__u64 utime;
 	__u64 stime;
 	unsigned long maxrss;
+	struct mm_struct *oom_mm;
 	unsigned long long sum_sched_runtime;
 };
 

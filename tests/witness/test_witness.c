@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/klog.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -420,6 +422,165 @@ static void test_threads(struct witness *w)
 		 (unsigned long long)row.exited_us);
 	ok(near(row.cpu_us, row.exited_us, row.cpu_us / 100),
 	   "exits with threads explain 99 %% of the CPU");
+}
+
+static int act_pause(void *arg)
+{
+	(void)arg;
+	pause();
+	return 1;
+}
+
+static int act_kill(void *arg)
+{
+	return kill(*(pid_t *)arg, SIGKILL) != 0;
+}
+
+static void write_control(const struct bed_cgroup *cg, const char *name, const char *text)
+{
+	char file[800];
+	int fd;
+
+	snprintf(file, sizeof(file), "%s/%s", cg->path, name);
+	fd = open(file, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		bed_die(file);
+	close(fd);
+}
+
+/* The event of a child that ended by a signal. */
+static void check_killed(struct witness *w, struct bed_child *c, int number, pid_t killer, bool oom,
+			 const char *name)
+{
+	const struct witness_exit *ev;
+	const char *seen_id;
+
+	bed_reap(c);
+	ev = wait_event(w, c->pid, &seen_id);
+	ok(ev && ev->signal == number && ev->killer_pid == (uint32_t)killer && ev->oom == oom,
+	   "%s: signal %d of process %d, %sOOM", name, ev ? ev->signal : -1,
+	   ev ? (int)ev->killer_pid : -1, ev && ev->oom ? "" : "not ");
+}
+
+static void test_killers(struct witness *w)
+{
+	struct bed_cgroup cg = bed_make_cgroup("/docker/%s", bed_new_id());
+	struct bed_child a, b, killer;
+	int number = SIGKILL;
+
+	a = bed_spawn(&cg, act_pause, NULL);
+	bed_let_go(&a);
+	kill(a.pid, SIGTERM);
+	check_killed(w, &a, SIGTERM, getpid(), false, "SIGTERM from outside");
+
+	a = bed_spawn(&cg, act_pause, NULL);
+	killer = bed_spawn(&cg, act_kill, &a.pid);
+	bed_let_go(&killer);
+	check_killed(w, &a, SIGKILL, killer.pid, false, "SIGKILL from inside");
+	bed_reap(&killer);
+
+	a = bed_spawn(&cg, act_signal, &number);
+	bed_let_go(&a);
+	check_killed(w, &a, SIGKILL, a.pid, false, "SIGKILL to itself");
+
+	/* What came first did it. */
+	a = bed_spawn(&cg, act_pause, NULL);
+	kill(a.pid, SIGKILL);
+	killer = bed_spawn(&cg, act_kill, &a.pid);
+	bed_let_go(&killer);
+	bed_reap(&killer);
+	check_killed(w, &a, SIGKILL, getpid(), false, "killed twice");
+
+	a = bed_spawn(&cg, act_pause, NULL);
+	b = bed_spawn(&cg, act_pause, NULL);
+	write_control(&cg, "cgroup.kill", "1");
+	check_killed(w, &a, SIGKILL, getpid(), false, "cgroup.kill, the one");
+	check_killed(w, &b, SIGKILL, getpid(), false, "cgroup.kill, the other");
+}
+
+static int act_hog(void *arg)
+{
+	size_t size = *(size_t *)arg;
+	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	return memory == MAP_FAILED;
+}
+
+static bool has_memory_controller(void)
+{
+	char file[300], line[256] = "";
+	FILE *f;
+
+	snprintf(file, sizeof(file), "%s/cgroup.controllers", bed_cgroup_root);
+	f = fopen(file, "re");
+	if (f) {
+		if (!fgets(line, sizeof(line), f))
+			line[0] = '\0';
+		fclose(f);
+	}
+	return strstr(line, "memory");
+}
+
+/* Returns the level it had: only what is more urgent reaches the console. */
+static int set_console_level(int level)
+{
+	int old = 7;
+	FILE *f = fopen("/proc/sys/kernel/printk", "re");
+
+	if (f) {
+		if (fscanf(f, "%d", &old) != 1)
+			old = 7;
+		fclose(f);
+	}
+	klogctl(8, NULL, level);
+	return old;
+}
+
+static void test_oom(struct witness *w)
+{
+	const size_t size = 64 << 20;
+	struct bed_cgroup root = {}, above, hog_cg, group_cg, innocent_cg;
+	struct bed_child hog, innocent, mate;
+	int level;
+
+	if (!has_memory_controller()) {
+		bed_note("no OOM kills here: another cgroup version has the memory controller");
+		return;
+	}
+	strcpy(root.path, bed_cgroup_root);
+	write_control(&root, "cgroup.subtree_control", "+memory");
+	above = bed_make_cgroup("/docker");
+	write_control(&above, "cgroup.subtree_control", "+memory");
+	hog_cg = bed_make_cgroup("/docker/%s", bed_new_id());
+	group_cg = bed_make_cgroup("/docker/%s", bed_new_id());
+	innocent_cg = bed_make_cgroup("/docker/%s", bed_new_id());
+	write_control(&hog_cg, "memory.max", "16M");
+	write_control(&group_cg, "memory.max", "16M");
+	write_control(&group_cg, "memory.oom.group", "1");
+
+	/* The kernel tells of an OOM kill with a call trace, which the lab takes for a fault. */
+	level = set_console_level(4);
+	innocent = bed_spawn(&innocent_cg, act_hog, (void *)&size);
+	bed_let_go(&innocent);
+	hog = bed_spawn(&hog_cg, act_hog, (void *)&size);
+	bed_let_go(&hog);
+	check_killed(w, &hog, SIGKILL, 0, true, "a hog beyond its memory.max");
+	check_event(w, &hog, &hog_cg, &hog_cg, strrchr(hog_cg.path, '/') + 1, "OOM kill");
+	ok(read_row(w, hog_cg.id).oom_exits == 1, "OOM kill: in its container's books");
+
+	hog = bed_spawn(&group_cg, act_hog, (void *)&size);
+	mate = bed_spawn(&group_cg, act_pause, NULL);
+	bed_let_go(&hog);
+	check_killed(w, &hog, SIGKILL, 0, true, "memory.oom.group, the hog");
+	check_killed(w, &mate, SIGKILL, 0, true, "memory.oom.group, its mate");
+
+	bed_reap(&innocent);
+	check_event(w, &innocent, &innocent_cg, &innocent_cg, strrchr(innocent_cg.path, '/') + 1,
+		    "the innocent");
+	ok(WIFEXITED(innocent.status) && !read_row(w, innocent_cg.id).oom_exits,
+	   "as much memory without a limit: no OOM kill");
+	set_console_level(level);
 }
 
 static void test_nested(struct witness *w)
@@ -894,7 +1055,7 @@ static void skip_all(const char *why)
 int main(int argc, char **argv)
 {
 	static void (*const shared[])(struct witness *w) = {
-		test_ends, test_threads, test_outside, test_nested, test_forms, test_pod,
+		test_ends, test_threads, test_killers, test_oom, test_outside, test_nested, test_forms, test_pod,
 		test_short_life, test_running, test_switching, test_storm,
 	};
 	static void (*const own[])(void) = {

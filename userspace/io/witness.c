@@ -401,7 +401,9 @@ int witness_open(const struct witness_options *options, struct witness **ret, ch
 	if (skel->links.witness_switch)
 		skel->links.witness_process_exit =
 			bpf_program__attach(skel->progs.witness_process_exit);
-	if (!skel->links.witness_process_exit) {
+	if (skel->links.witness_process_exit)
+		skel->links.witness_signal = bpf_program__attach(skel->progs.witness_signal);
+	if (!skel->links.witness_signal) {
 		err = -errno;
 		goto explain;
 	}
@@ -487,6 +489,8 @@ static int handle_event(void *ctx, void *data, size_t size)
 	exit.signal = ev->wait_status & 0x7f;
 	exit.core_dumped = ev->wait_status & 0x80;
 	exit.exit_code = exit.signal ? -1 : (int)(ev->wait_status >> 8 & 0xff);
+	exit.oom = ev->flags & WITNESS_EXIT_OOM;
+	exit.killer_pid = ev->killer_pid;
 	exit.cpu_partial = ev->flags & WITNESS_EXIT_CPU_PARTIAL;
 	memcpy(exit.comm, ev->comm, sizeof(ev->comm));
 	w->exits++;
@@ -518,6 +522,7 @@ static void add_usage(struct witness_cpu *to, const struct witness *w)
 		to->exited_us += w->per_cpu[cpu].exited_ns;
 		to->exits += w->per_cpu[cpu].exits;
 		to->exits_lost += w->per_cpu[cpu].exits_lost;
+		to->oom_exits += w->per_cpu[cpu].oom_exits;
 	}
 }
 

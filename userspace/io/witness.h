@@ -49,6 +49,8 @@ struct witness_exit {
 	int exit_code;			/* exit(3) status; -1 if ended by a signal */
 	int signal;			/* that ended it; 0 if it exited by itself */
 	bool core_dumped;
+	bool oom;			/* the OOM killer chose it; with signal SIGKILL: it did it */
+	uint32_t killer_pid;		/* process that sent the signal; 0: the kernel, or not known */
 	bool cpu_partial;		/* the times lack a thread, or the last steps */
 	char comm[WITNESS_COMM_SIZE + 1];	/* any bytes */
 };
@@ -61,6 +63,7 @@ struct witness_cpu {
 	uint64_t exited_us;		/* cpu_us of its exits, lost events included */
 	uint64_t exits;			/* lost events included */
 	uint64_t exits_lost;
+	uint64_t oom_exits;		/* of exits, those with oom; lost events included */
 	bool removed;			/* its cgroup is gone */
 };
 
