@@ -57,3 +57,11 @@ $(O)/tests/kmod/check: $(KMOD_CHECK)
 .PHONY: tests/kmod/suite
 tests/kmod/suite: $(O)/tests/kmod/check $(O)/kmod/6.1/sysinfo.ko $(O)/kmod/6.12/sysinfo.ko
 SUITES += tests/kmod/suite
+
+#: make lint       checkpatch.pl --strict, sparse and Coccinelle over the module
+# A room adds to it by depending on a target of its own: `lint: lint-x`.
+.PHONY: lint lint-kmod
+lint: lint-kmod
+lint-kmod:
+	$(call msg,LINT,kmod)
+	$(Q)tests/kmod/lint $(abspath $(O))
