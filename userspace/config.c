@@ -53,19 +53,19 @@ static const struct setting {
 	{ "no-bpf", NULL, KIND_NO_BPF, OPTION, AT(bpf), 0, 0, "go without the witness" },
 	{ "interval", "S", KIND_LONG, ANYWHERE, AT(interval_s), 1, 3600,
 	  "seconds between two looks (10)" },
-	{ "keep-high", "N", KIND_UINT, ANYWHERE, AT(decide.keep_high), 0, 100000,
+	{ "keep-high", "N", KIND_UINT, ANYWHERE, AT(policy.decide.keep_high), 0, 100000,
 	  "high consumers that stay, the heaviest (2)" },
-	{ "keep-low", "N", KIND_UINT, ANYWHERE, AT(decide.keep_low), 0, 100000,
+	{ "keep-low", "N", KIND_UINT, ANYWHERE, AT(policy.decide.keep_low), 0, 100000,
 	  "low consumers that stay, the lightest (3)" },
-	{ "classifier", "NAME", KIND_CLASSIFIER, ANYWHERE, AT(classify.classifier), 0, 0,
+	{ "classifier", "NAME", KIND_CLASSIFIER, ANYWHERE, AT(policy.classify.classifier), 0, 0,
 	  "threshold, or rank: the upper half is high (threshold)" },
-	{ "high-cpu", "PERCENT", KIND_PERCENT, ANYWHERE, AT(classify.cpu_centi), 0, 100000,
+	{ "high-cpu", "PERCENT", KIND_PERCENT, ANYWHERE, AT(policy.classify.cpu_centi), 0, 100000,
 	  "of one CPU, from which a container is high (10)" },
-	{ "high-memory", "MIB", KIND_MIB, ANYWHERE, AT(classify.memory_bytes), 0, 1 << 30,
+	{ "high-memory", "MIB", KIND_MIB, ANYWHERE, AT(policy.classify.memory_bytes), 0, 1 << 30,
 	  "of memory.current, from which a container is high (100)" },
-	{ "tolerance", "PERCENT", KIND_PERMILLE, ANYWHERE, AT(reconcile.tolerance_permille), 0, 100,
+	{ "tolerance", "PERCENT", KIND_PERMILLE, ANYWHERE, AT(policy.reconcile.tolerance_permille), 0, 100,
 	  "that the sources may differ by before a container is disputed (5)" },
-	{ "tolerance-ms", "MS", KIND_MS, ANYWHERE, AT(reconcile.tolerance_us), 0, 10000,
+	{ "tolerance-ms", "MS", KIND_MS, ANYWHERE, AT(policy.reconcile.tolerance_us), 0, 10000,
 	  "that they may differ by in any case (20)" },
 	{ "snapshot", "PATH", KIND_TEXT, ANYWHERE, AT(snapshot), 0, 0,
 	  "the module's file (" SYSINFO_PATH ")" },
@@ -110,9 +110,13 @@ static void set_defaults(struct config *c)
 
 	*c = (struct config){
 		.interval_s = 10,
-		.classify = { .cpu_centi = 1000, .memory_bytes = 100ULL << 20 },
-		.decide = { .keep_high = 2, .keep_low = 3 },
-		.reconcile = { .tolerance_permille = 50, .tolerance_us = 20000 },
+		.policy = {
+			.classify = { .cpu_centi = 1000, .memory_bytes = 100ULL << 20 },
+			.measure = { .window = 1 },
+			.decide = { .keep_high = 2, .keep_low = 3 },
+			.reconcile = { .tolerance_permille = 50, .tolerance_us = 20000 },
+			.brake = { .cycle = 100, .hour = 1200, .image = 600 },
+		},
 		.generator = true,
 		.compose = true,
 	};
@@ -173,7 +177,7 @@ static bool set(struct config *c, const struct setting *s, const char *value, ch
 		return false;
 	case KIND_CLASSIFIER:
 		if (!strcmp(value, "threshold") || !strcmp(value, "rank")) {
-			c->classify.classifier = *value == 'r' ? CLASSIFIER_RANK : CLASSIFIER_THRESHOLD;
+			c->policy.classify.classifier = *value == 'r' ? CLASSIFIER_RANK : CLASSIFIER_THRESHOLD;
 			return true;
 		}
 		snprintf(reason, CONFIG_REASON_SIZE, "%s: '%.100s' is neither threshold nor rank",

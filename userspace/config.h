@@ -6,9 +6,7 @@
 #include <limits.h>
 #include <stdbool.h>
 
-#include "userspace/core/classify.h"
-#include "userspace/core/decide.h"
-#include "userspace/core/reconcile.h"
+#include "userspace/core/judge.h"
 
 #define CONFIG_REASON_SIZE 512
 
@@ -21,9 +19,7 @@ enum config_bpf {
 struct config {
 	long interval_s;
 	long cycles;		/* 0: until told to stop */
-	struct classify_policy classify;
-	struct decide_policy decide;
-	struct reconcile_policy reconcile;
+	struct judge_policy policy;
 	enum config_bpf bpf;
 	bool generator;
 	bool compose;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "userspace/act.h"
+#include "userspace/core/judge.h"
 #include "userspace/io/clock.h"
 #include "userspace/report.h"
 #include "userspace/view.h"
@@ -18,47 +19,22 @@ struct loop {
 	const struct setup *setup;
 	struct view last;
 	struct view_exits exits;
+	struct judge judge;
 	struct trouble trouble;
 	bool blind;			/* the last cycle could not see */
 	long cycle;
 };
 
-/* What the plan points into. */
-struct judgement {
-	enum class *classes;
-	struct reconcile_books *books;
-	struct plan *plan;
-};
-
-static void judgement_free(struct judgement *j)
+static struct judge_sight sight(const struct loop *l, const struct view *v)
 {
-	free(j->classes);
-	free(j->books);
-	plan_free(j->plan);
-}
-
-static int judge(struct loop *l, const struct view *now, struct judgement *j)
-{
-	const struct config *config = l->setup->config;
-	const struct view *last = &l->last;
-	const struct model *m = now->model;
-	const struct reconcile_witness witness_now = { now->sums, now->sum_count };
-	const struct reconcile_witness witness_then = { last->sums, last->sum_count };
-	bool witness = now->witness && last->witness;
-	int err;
-
-	j->classes = calloc(m->container_count + 1, sizeof(*j->classes));
-	j->books = calloc(m->container_count + 1, sizeof(*j->books));
-	if (!j->classes || !j->books)
-		return -ENOMEM;
-	err = classify(m, &config->classify, j->classes);
-	if (err)
-		return err;
-	/* While the sources were read one after the other, every CPU may have run it. */
-	reconcile(m, last->model, witness ? &witness_now : NULL, witness ? &witness_then : NULL,
-		  l->exits.list, l->exits.count, (now->skew_us + last->skew_us) * m->cpus,
-		  &config->reconcile, j->books);
-	return decide(m, j->classes, j->books, &config->decide, &j->plan);
+	return (struct judge_sight){
+		.model = v->model,
+		.witness = v->witness,
+		.sums = { v->sums, v->sum_count },
+		.exits = l->exits.list,
+		.exit_count = l->exits.count,
+		.skew_us = v->skew_us,
+	};
 }
 
 static void print_report(struct loop *l, struct report *r)
@@ -66,6 +42,7 @@ static void print_report(struct loop *l, struct report *r)
 	r->unix_ms = clock_unix_ms();
 	r->cycle = l->cycle;
 	r->config = l->setup->config;
+	r->brake = &l->judge.brake;
 	r->trouble = l->trouble.text[0] ? l->trouble.text : NULL;
 	server_client_status(l->setup->client, &r->server);
 	(r->config->json ? report_json : report_text)(r, stdout);
@@ -75,7 +52,8 @@ static void print_report(struct loop *l, struct report *r)
 static void cycle(struct loop *l)
 {
 	struct kill_victim *victims = NULL;
-	struct judgement j = { 0 };
+	struct judge_sight seen, before = sight(l, &l->last);
+	struct judgement j;
 	struct report r = { 0 };
 	struct view now;
 	int err;
@@ -87,24 +65,28 @@ static void cycle(struct loop *l)
 	if (err) {
 		view_free(&l->last);
 		view_forget_exits(&l->exits, UINT64_MAX);
+		judge_blind(&l->judge);
 		print_report(l, &r);
 		return;
 	}
-	model_compare(now.model, l->last.model);
+	seen = sight(l, &now);
+	err = judge_step(&l->judge, &l->setup->config->policy, &seen, l->last.model ? &before : NULL, &j);
 	act_record_sample(l->setup, now.model, &l->trouble);
 	r.model = now.model;
-	if (now.model->window_us) {
-		err = judge(l, &now, &j);
-		if (err) {
-			trouble_set(&l->trouble, "deciding: %s", strerror(-err));
-		} else {
-			victims = calloc(j.plan->kills + 1, sizeof(*victims));
-			r.plan = j.plan;
-			r.victims = victims;
-			if (victims && j.plan->kills &&
-			    act_carry_out(l->setup, j.plan, now.model, victims, &l->trouble))
-				r.victim_count = j.plan->kills;
-		}
+	if (err) {
+		trouble_set(&l->trouble, "deciding: %s", strerror(-err));
+	} else if (j.plan) {
+		victims = calloc(j.plan->kills + 1, sizeof(*victims));
+		r.plan = j.plan;
+		r.victims = victims;
+		if (*j.brake.reason)
+			trouble_set(&l->trouble, "%s would be passed; %s", j.brake.reason,
+				    j.brake.mode == BRAKE_DISARMED ?
+					    "disarmed, nothing is removed any more: SIGUSR1 arms again" :
+					    "armed, it would have disarmed");
+		if (victims && j.plan->kills && j.brake.act &&
+		    act_carry_out(l->setup, j.plan, now.model, victims, &l->trouble))
+			r.victim_count = j.plan->kills;
 		r.witness = now.witness && l->last.witness;
 		r.exits = l->exits.count;
 		r.exits_lost = now.exits_lost - l->last.exits_lost;
@@ -150,7 +132,10 @@ static int timed_cycle(struct loop *l, int timer)
 int loop_run(const struct setup *setup, char *reason)
 {
 	const struct config *config = setup->config;
-	struct loop l = { .setup = setup };
+	struct loop l = {
+		.setup = setup,
+		.judge.brake.mode = config->dry_run ? BRAKE_DRY_RUN : BRAKE_ARMED,
+	};
 	struct pollfd fds[3];
 	uint64_t ticks;
 	int timer, err;
@@ -190,6 +175,7 @@ int loop_run(const struct setup *setup, char *reason)
 	close(timer);
 	view_free(&l.last);
 	free(l.exits.list);
+	judge_forget(&l.judge);
 	return err;
 }
 

@@ -61,7 +61,7 @@ static void print_list(const struct report *r, const char *title, enum class cla
 			continue;
 		verdict(r, d, what, sizeof(what));
 		fprintf(out, "      %2u  %8.2f  %11.1f  %-12s  %-24s %-20s %s\n", d->rank,
-			c->cpu_centi / 100.0, (double)c->cgroup.memory_bytes / MIB, escape(c->id, id, sizeof(id)),
+			d->measure->cpu_centi / 100.0, (double)d->measure->memory_bytes / MIB, escape(c->id, id, sizeof(id)),
 			escape(*c->runtime.name ? c->runtime.name : c->name, name, sizeof(name)),
 			escape(c->runtime.image, image, sizeof(image)),
 			escape(what, shown, sizeof(shown)));
@@ -106,7 +106,7 @@ void report_text(const struct report *r, FILE *out)
 	char when[RECORD_TIME_SIZE], shown[600];
 
 	record_time(r->unix_ms, when);
-	fprintf(out, "\n%s  cycle %ld  %s", when, r->cycle, r->config->dry_run ? "dry run" : "armed");
+	fprintf(out, "\n%s  cycle %ld  %s", when, r->cycle, brake_mode_name(r->brake->mode));
 	if (m)
 		fprintf(out, "  window %.1f s  snapshot #%" PRIu64 "  %zu containers, %zu processes",
 			(double)m->window_us / 1e6, m->sequence, m->container_count, m->process_count);
@@ -147,7 +147,7 @@ static cJSON *container_json(const struct report *r, const struct decision *d)
 	cJSON_AddStringToObject(o, "image", escape(c->runtime.image, shown, sizeof(shown)));
 	cJSON_AddStringToObject(o, "class", class_name(d->class));
 	cJSON_AddNumberToObject(o, "rank", d->rank);
-	cJSON_AddNumberToObject(o, "cpu", c->cpu_centi / 100.0);
+	cJSON_AddNumberToObject(o, "cpu", d->measure->cpu_centi / 100.0);
 	cJSON_AddNumberToObject(o, "memory_current", (double)c->cgroup.memory_bytes);
 	cJSON_AddNumberToObject(o, "processes", c->process_count);
 	cJSON_AddStringToObject(o, "verdict", d->rule == RULE_SURPLUS ? "kill" : "keep");
@@ -173,7 +173,7 @@ void report_json(const struct report *r, FILE *out)
 	record_time(r->unix_ms, when);
 	cJSON_AddStringToObject(o, "timestamp", when);
 	cJSON_AddNumberToObject(o, "cycle", (double)r->cycle);
-	cJSON_AddStringToObject(o, "mode", r->config->dry_run ? "dry run" : "armed");
+	cJSON_AddStringToObject(o, "mode", brake_mode_name(r->brake->mode));
 	if (r->model) {
 		cJSON_AddNumberToObject(o, "sequence", (double)r->model->sequence);
 		cJSON_AddNumberToObject(o, "window_us", (double)r->model->window_us);

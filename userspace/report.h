@@ -14,6 +14,7 @@ struct report {
 	int64_t unix_ms;
 	long cycle;
 	const struct config *config;
+	const struct brake *brake;		/* the mode, and why */
 	const struct model *model;
 	const struct plan *plan;		/* NULL: nothing was decided, and trouble says why */
 	const struct kill_victim *victims;	/* of the plan's RULE_SURPLUS, in its order */

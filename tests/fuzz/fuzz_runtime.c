@@ -33,6 +33,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		if (strlen(r->name) >= sizeof(r->name) || strlen(r->image) >= sizeof(r->image))
 			abort();
+		/* Whole strings, so that they can be walked through. */
+		if (r->labels_len > MODEL_LABELS_MAX || (r->labels_len && r->labels[r->labels_len - 1]))
+			abort();
+		free(r->labels);
 	}
 	free(text);
 	return 0;

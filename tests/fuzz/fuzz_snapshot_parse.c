@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "userspace/core/decide.h"
 #include "userspace/core/escape.h"
+#include "userspace/core/judge.h"
 #include "userspace/core/record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -87,27 +87,28 @@ static void check_plan(const struct model *m, const struct plan *plan,
 	CHECK(kills == plan->kills && kept <= policy->keep_high + policy->keep_low);
 }
 
-static void judge(const struct model *m, const struct model *last)
+static void judge(struct model *m, struct model *last)
 {
-	const struct reconcile_policy tolerance = { 50, 20000 };
-	const struct decide_policy policy = { 1, 1 };
-	enum class *classes = calloc(m->container_count + 1, sizeof(*classes));
-	struct reconcile_books *books = calloc(m->container_count + 1, sizeof(*books));
-	struct plan *plan;
+	const struct judge_sight now = { .model = m }, before = { .model = last };
+	struct judge_policy policy = {
+		.classify = { .cpu_centi = 1000, .memory_bytes = 100 },
+		.decide = { .keep_high = 1, .keep_low = 1 },
+		.reconcile = { 50, 20000 },
+		.brake = { 1000, 1000, 1000 },
+	};
 	int classifier;
 
-	CHECK(classes && books);
-	reconcile(m, last, NULL, NULL, NULL, 0, 0, &tolerance, books);
 	for (classifier = CLASSIFIER_THRESHOLD; classifier <= CLASSIFIER_RANK; classifier++) {
-		const struct classify_policy lines = { (enum classifier)classifier, 1000, 100 };
+		struct judgement g;
+		struct judge j = { 0 };
 
-		CHECK(!classify(m, &lines, classes));
-		CHECK(!decide(m, classes, books, &policy, &plan));
-		check_plan(m, plan, &policy);
-		plan_free(plan);
+		policy.classify.classifier = (enum classifier)classifier;
+		CHECK(!judge_step(&j, &policy, &now, &before, &g));
+		if (g.plan)
+			check_plan(m, g.plan, &policy.decide);
+		judgement_free(&g);
+		judge_forget(&j);
 	}
-	free(books);
-	free(classes);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -131,7 +132,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	last->boot_time_us /= 2;
 	for (i = 0; i < last->process_count; i++)
 		last->processes[i].cpu_us /= 2;
-	model_compare(m, last);
 	judge(m, last);
 	model_free(last);
 	model_free(m);

@@ -11,6 +11,7 @@
 struct host {
 	struct model model;
 	struct model_container containers[HOST_MAX];
+	struct measure measures[HOST_MAX];
 	struct reconcile_books books[HOST_MAX];
 	enum class classes[HOST_MAX];
 	struct plan *plan;
@@ -26,6 +27,7 @@ static inline void host_init(struct host *h)
 	memset(h, 0, sizeof(*h));
 	strcpy(h->model.instance, "instance");
 	h->model.sequence = 7;
+	h->model.boot_time_us = 1000000000;
 	h->model.window_us = 10000000;
 	h->model.containers = h->containers;
 }
@@ -34,22 +36,29 @@ static inline void host_init(struct host *h)
 static inline struct model_container *host_add(struct host *h, const char *id, uint32_t cpu_centi,
 					       uint64_t memory_mib)
 {
+	struct measure *measure = &h->measures[h->model.container_count];
 	struct model_container *c = &h->containers[h->model.container_count++];
 
 	snprintf(c->id, sizeof(c->id), "%s", id);
 	c->start_us = 1000 * h->model.container_count;
 	c->has_window = true;
-	c->cpu_centi = cpu_centi;
+	*measure = (struct measure){ .cycles = 1, .whole = true, .has_memory = true,
+				     .cpu_centi = cpu_centi, .memory_bytes = memory_mib << 20 };
 	c->cgroup.known = c->cgroup.has_memory = c->cgroup.has_cpu = true;
 	c->cgroup.memory_bytes = memory_mib << 20;
 	c->runtime.known = c->runtime.running = true;
 	return c;
 }
 
+static inline struct measure *host_measure(struct host *h, const struct model_container *c)
+{
+	return &h->measures[c - h->containers];
+}
+
 static inline const struct plan *host_decide(struct host *h, const struct decide_policy *quotas)
 {
-	assert_int_equal(classify(&h->model, &host_lines, h->classes), 0);
-	assert_int_equal(decide(&h->model, h->classes, h->books, quotas, &h->plan), 0);
+	assert_int_equal(classify(&h->model, h->measures, &host_lines, h->classes), 0);
+	assert_int_equal(decide(&h->model, h->measures, h->classes, h->books, quotas, &h->plan), 0);
 	return h->plan;
 }
 

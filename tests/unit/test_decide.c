@@ -33,7 +33,7 @@ static void quotas(void **state)
 /* Whatever speaks for keeping one does so before any quota, and fills none. */
 static void kept(void **state)
 {
-	static const struct decide_policy none = { 0, 0 };
+	static const struct decide_policy none = { .keep_high = 0, .keep_low = 0 };
 	struct host h;
 
 	(void)state;
@@ -43,10 +43,9 @@ static void kept(void **state)
 	host_add(&h, "protected", 9000, 900)->runtime.is_protected = true;
 	host_add(&h, "stranger", 9000, 900)->runtime.known = false;
 	host_add(&h, "paused", 9000, 900)->runtime.running = false;
-	host_add(&h, "new", 9000, 900)->has_window = false;
-	host_add(&h, "unreadable", 9000, 900)->cgroup.has_memory = false;
-	host_add(&h, "disputed", 9000, 900);
-	h.books[7].verdict = RECONCILE_DISPUTED;
+	host_measure(&h, host_add(&h, "new", 9000, 900))->whole = false;
+	host_measure(&h, host_add(&h, "unreadable", 9000, 900))->has_memory = false;
+	host_measure(&h, host_add(&h, "disputed", 9000, 900))->disputed = 1;
 	host_add(&h, "agreed", 9000, 900);
 	h.books[8].verdict = RECONCILE_AGREED;
 	host_add(&h, "unwitnessed", 0, 0);
@@ -65,10 +64,52 @@ static void kept(void **state)
 	plan_free(h.plan);
 }
 
+/* Who is spared, who is governed, and who is too young, by the policy. */
+static void governed(void **state)
+{
+	struct decide_policy policy = { .min_age_us = 1000 };
+	struct host h;
+
+	(void)state;
+	assert_int_equal(scope_add(&policy.scope, "name:web-*"), 0);
+	assert_int_equal(scope_add(&policy.scope, "label:team=web"), 0);
+	assert_int_equal(scope_add(&policy.protect, "name:*-db"), 0);
+	host_init(&h);
+	strcpy(host_add(&h, "in", 9000, 900)->runtime.name, "web-1");
+	strcpy(host_add(&h, "out", 9000, 900)->runtime.name, "other");
+	strcpy(host_add(&h, "spared", 9000, 900)->runtime.name, "web-db");
+	strcpy(host_add(&h, "young", 9000, 900)->runtime.name, "web-2");
+	h.containers[3].start_us = h.model.boot_time_us - 999;
+	strcpy(host_add(&h, "old enough", 9000, 900)->runtime.name, "web-3");
+	h.containers[4].start_us = h.model.boot_time_us - 1000;
+	strcpy(host_add(&h, "from the future", 9000, 900)->runtime.name, "web-4");
+	h.containers[5].start_us = h.model.boot_time_us + 1;
+	host_add(&h, "unsure", 9000, 900)->runtime.labels_cut = true;
+	strcpy(h.containers[6].runtime.name, "other");
+	host_decide(&h, &policy);
+	assert_int_equal(host_decision(&h, "in")->rule, RULE_SURPLUS);
+	assert_int_equal(host_decision(&h, "out")->rule, RULE_OUT_OF_SCOPE);
+	assert_int_equal(host_decision(&h, "spared")->rule, RULE_SPARED);
+	assert_ptr_equal(host_decision(&h, "spared")->pattern, &policy.protect.patterns[0]);
+	assert_int_equal(host_decision(&h, "young")->rule, RULE_YOUNG);
+	assert_int_equal(host_decision(&h, "old enough")->rule, RULE_SURPLUS);
+	assert_int_equal(host_decision(&h, "from the future")->rule, RULE_YOUNG);
+	assert_int_equal(host_decision(&h, "unsure")->rule, RULE_LABELS);
+	plan_free(h.plan);
+
+	/* Everyone is governed, but a label that may protect can't be read. */
+	policy.scope.count = 0;
+	assert_int_equal(scope_add(&policy.protect, "label:a=*"), 0);
+	host_decide(&h, &policy);
+	assert_int_equal(host_decision(&h, "out")->rule, RULE_SURPLUS);
+	assert_int_equal(host_decision(&h, "unsure")->rule, RULE_LABELS);
+	plan_free(h.plan);
+}
+
 /* As heavy as each other: the older stays, then the lesser id. */
 static void ties(void **state)
 {
-	static const struct decide_policy one = { 1, 1 };
+	static const struct decide_policy one = { .keep_high = 1, .keep_low = 1 };
 	struct host h;
 
 	(void)state;
@@ -105,6 +146,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(quotas),
 		cmocka_unit_test(kept),
+		cmocka_unit_test(governed),
 		cmocka_unit_test(ties),
 		cmocka_unit_test(nobody),
 	};

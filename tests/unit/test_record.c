@@ -31,7 +31,7 @@ static void times(void **state)
 
 static void kill_record(void **state)
 {
-	static const struct decide_policy none = { 0, 0 };
+	static const struct decide_policy none = { .keep_high = 0, .keep_low = 0 };
 	struct model_container *c;
 	struct host h;
 	cJSON *o;

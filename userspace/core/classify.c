@@ -18,57 +18,77 @@ const char *class_name(enum class class)
 	return "unknown";
 }
 
+const char *classifier_name(enum classifier classifier)
+{
+	return classifier == CLASSIFIER_RANK ? "rank" : "threshold";
+}
+
 int classify_heavier(const void *a, const void *b)
 {
-	const struct model_container *p = *(const struct model_container *const *)a;
-	const struct model_container *q = *(const struct model_container *const *)b;
+	const struct classify_item *p = a, *q = b;
 
-	if (p->cpu_centi != q->cpu_centi)
-		return p->cpu_centi > q->cpu_centi ? -1 : 1;
-	if (p->cgroup.memory_bytes != q->cgroup.memory_bytes)
-		return p->cgroup.memory_bytes > q->cgroup.memory_bytes ? -1 : 1;
-	if (p->start_us != q->start_us)
-		return p->start_us < q->start_us ? -1 : 1;
-	return strcmp(p->id, q->id);
+	if (p->measure->cpu_centi != q->measure->cpu_centi)
+		return p->measure->cpu_centi > q->measure->cpu_centi ? -1 : 1;
+	if (p->measure->memory_bytes != q->measure->memory_bytes)
+		return p->measure->memory_bytes > q->measure->memory_bytes ? -1 : 1;
+	if (p->container->start_us != q->container->start_us)
+		return p->container->start_us < q->container->start_us ? -1 : 1;
+	return strcmp(p->container->id, q->container->id);
 }
 
-static bool can_judge(const struct model_container *c)
+static bool can_judge(const struct measure *m)
 {
-	return c->has_window && c->cgroup.has_memory;
+	return m->whole && m->has_memory;
 }
 
-static int by_rank(const struct model *m, enum class *ret)
+uint32_t classify_cpu_line(const struct classify_policy *policy, const struct measure *m)
 {
-	const struct model_container **order;
+	uint64_t slack = (uint64_t)policy->cpu_centi * policy->hysteresis_permille / 1000;
+
+	return m->was_high ? policy->cpu_centi - (uint32_t)slack : policy->cpu_centi;
+}
+
+uint64_t classify_memory_line(const struct classify_policy *policy, const struct measure *m)
+{
+	/* Below 2^60 by the configuration's bound; the thousands first, so that it fits. */
+	uint64_t slack = policy->memory_bytes / 1000 * policy->hysteresis_permille;
+
+	return m->was_high ? policy->memory_bytes - slack : policy->memory_bytes;
+}
+
+static int by_rank(const struct model *m, const struct measure *measures, enum class *ret)
+{
+	struct classify_item *order;
 	size_t i, n = 0;
 
 	order = calloc(m->container_count + 1, sizeof(*order));
 	if (!order)
 		return -ENOMEM;
 	for (i = 0; i < m->container_count; i++)
-		if (can_judge(&m->containers[i]))
-			order[n++] = &m->containers[i];
+		if (can_judge(&measures[i]))
+			order[n++] = (struct classify_item){ &m->containers[i], &measures[i] };
 	qsort(order, n, sizeof(*order), classify_heavier);
 	for (i = 0; i < n; i++)
-		ret[order[i] - m->containers] = i < n / 2 ? CLASS_HIGH : CLASS_LOW;
+		ret[order[i].measure - measures] = i < n / 2 ? CLASS_HIGH : CLASS_LOW;
 	free(order);
 	return 0;
 }
 
-int classify(const struct model *m, const struct classify_policy *policy, enum class *ret)
+int classify(const struct model *m, const struct measure *measures,
+	     const struct classify_policy *policy, enum class *ret)
 {
 	size_t i;
 
 	for (i = 0; i < m->container_count; i++) {
-		const struct model_container *c = &m->containers[i];
+		const struct measure *c = &measures[i];
 
 		if (!can_judge(c))
 			ret[i] = CLASS_UNKNOWN;
-		else if (c->cpu_centi >= policy->cpu_centi ||
-			 c->cgroup.memory_bytes >= policy->memory_bytes)
+		else if (c->cpu_centi >= classify_cpu_line(policy, c) ||
+			 c->memory_bytes >= classify_memory_line(policy, c))
 			ret[i] = CLASS_HIGH;
 		else
 			ret[i] = CLASS_LOW;
 	}
-	return policy->classifier == CLASSIFIER_RANK ? by_rank(m, ret) : 0;
+	return policy->classifier == CLASSIFIER_RANK ? by_rank(m, measures, ret) : 0;
 }

@@ -18,8 +18,16 @@ const char *rule_text(enum rule rule)
 		return "not known to the runtime";
 	case RULE_NOT_RUNNING:
 		return "paused, restarting or being removed";
+	case RULE_SPARED:
+		return "protected by the policy";
+	case RULE_OUT_OF_SCOPE:
+		return "not governed by the policy";
+	case RULE_LABELS:
+		return "its labels are too long to be read whole";
 	case RULE_NEW:
 		return "new: not seen for a whole window";
+	case RULE_YOUNG:
+		return "below the minimum age";
 	case RULE_UNREADABLE:
 		return "memory.current is not readable";
 	case RULE_DISPUTED:
@@ -32,9 +40,18 @@ const char *rule_text(enum rule rule)
 	return "";
 }
 
-/* The rule that speaks for keeping it, whatever its class; else RULE_KEPT. */
-static enum rule keeping_rule(const struct model_container *c, const struct reconcile_books *books)
+static bool is_young(const struct model *m, const struct model_container *c, uint64_t min_age_us)
 {
+	return c->start_us > m->boot_time_us || m->boot_time_us - c->start_us < min_age_us;
+}
+
+/* The rule that speaks for keeping it, whatever its class; else RULE_KEPT. */
+static enum rule keeping_rule(const struct model *m, struct decision *d,
+			      const struct decide_policy *policy)
+{
+	const struct model_container *c = d->container;
+	enum scope_answer spared, governed;
+
 	if (c->self)
 		return RULE_SELF;
 	if (c->runtime.log_server)
@@ -45,11 +62,21 @@ static enum rule keeping_rule(const struct model_container *c, const struct reco
 		return RULE_UNKNOWN;
 	if (!c->runtime.running)
 		return RULE_NOT_RUNNING;
-	if (!c->has_window)
+	spared = scope_find(&policy->protect, c, &d->pattern);
+	if (spared == SCOPE_YES)
+		return RULE_SPARED;
+	governed = policy->scope.count ? scope_find(&policy->scope, c, NULL) : SCOPE_YES;
+	if (governed == SCOPE_NO)
+		return RULE_OUT_OF_SCOPE;
+	if (spared == SCOPE_UNSURE || governed == SCOPE_UNSURE)
+		return RULE_LABELS;
+	if (!d->measure->whole)
 		return RULE_NEW;
-	if (!c->cgroup.has_memory)
+	if (is_young(m, c, policy->min_age_us))
+		return RULE_YOUNG;
+	if (!d->measure->has_memory)
 		return RULE_UNREADABLE;
-	if (books->verdict == RECONCILE_DISPUTED)
+	if (d->measure->disputed)
 		return RULE_DISPUTED;
 	return RULE_KEPT;
 }
@@ -58,20 +85,22 @@ static enum rule keeping_rule(const struct model_container *c, const struct reco
 static int by_class_and_rank(const void *a, const void *b)
 {
 	const struct decision *p = a, *q = b;
+	const struct classify_item i = { p->container, p->measure }, j = { q->container, q->measure };
 
 	if (p->class != q->class)
 		return p->class > q->class ? -1 : 1;
 	if (p->class == CLASS_HIGH)
-		return classify_heavier(&p->container, &q->container);
+		return classify_heavier(&i, &j);
 	/* As heavy: the older stays first in either class. */
-	if (p->container->cpu_centi == q->container->cpu_centi &&
-	    p->container->cgroup.memory_bytes == q->container->cgroup.memory_bytes)
-		return classify_heavier(&p->container, &q->container);
-	return classify_heavier(&q->container, &p->container);
+	if (p->measure->cpu_centi == q->measure->cpu_centi &&
+	    p->measure->memory_bytes == q->measure->memory_bytes)
+		return classify_heavier(&i, &j);
+	return classify_heavier(&j, &i);
 }
 
-int decide(const struct model *m, const enum class *classes, const struct reconcile_books *books,
-	   const struct decide_policy *policy, struct plan **ret)
+int decide(const struct model *m, const struct measure *measures, const enum class *classes,
+	   const struct reconcile_books *books, const struct decide_policy *policy,
+	   struct plan **ret)
 {
 	uint32_t ranked[CLASS_HIGH + 1] = { 0 };
 	struct plan *plan;
@@ -92,19 +121,20 @@ int decide(const struct model *m, const enum class *classes, const struct reconc
 		plan->decisions[i] = (struct decision){
 			.container = &m->containers[i],
 			.books = &books[i],
+			.measure = &measures[i],
 			.class = classes[i],
 		};
 	qsort(plan->decisions, plan->count, sizeof(*plan->decisions), by_class_and_rank);
 
 	for (i = 0; i < plan->count; i++) {
 		struct decision *d = &plan->decisions[i];
-		uint32_t quota = d->class == CLASS_HIGH ? policy->keep_high : policy->keep_low;
 
-		d->rule = keeping_rule(d->container, d->books);
+		d->quota = d->class == CLASS_HIGH ? policy->keep_high : policy->keep_low;
+		d->rule = keeping_rule(m, d, policy);
 		if (d->rule != RULE_KEPT)
 			continue;
 		d->rank = ++ranked[d->class];
-		if (d->rank > quota) {
+		if (d->rank > d->quota) {
 			d->rule = RULE_SURPLUS;
 			plan->kills++;
 		}

@@ -6,6 +6,7 @@
 #include "userspace/core/classify.h"
 #include "userspace/core/model.h"
 #include "userspace/core/reconcile.h"
+#include "userspace/core/scope.h"
 
 /* In the order they are asked in: the first that applies decides. */
 enum rule {
@@ -14,7 +15,11 @@ enum rule {
 	RULE_PROTECTED,		/* label sysinfo.protect=true */
 	RULE_UNKNOWN,		/* the runtime doesn't list it */
 	RULE_NOT_RUNNING,	/* paused, restarting, being removed */
+	RULE_SPARED,		/* protected by a pattern of the policy */
+	RULE_OUT_OF_SCOPE,	/* the policy doesn't govern it */
+	RULE_LABELS,		/* whether one of these two applies can't be known */
 	RULE_NEW,		/* no whole window seen */
+	RULE_YOUNG,		/* below the minimum age */
 	RULE_UNREADABLE,	/* its memory is not known */
 	RULE_DISPUTED,		/* the sources disagree on what it used */
 	RULE_KEPT,		/* within the quota of its class */
@@ -24,14 +29,21 @@ enum rule {
 struct decide_policy {
 	uint32_t keep_high;	/* the heaviest of the high stay */
 	uint32_t keep_low;	/* the lightest of the low stay */
+	uint64_t min_age_us;	/* who is younger stays */
+	struct scope scope;	/* who is governed at all; empty: everyone */
+	struct scope protect;	/* who stays whatever it uses */
 };
 
 struct decision {
 	const struct model_container *container;
 	const struct reconcile_books *books;
+	const struct measure *measure;
+	const struct scope_pattern *pattern;	/* of RULE_SPARED: the one that matched */
 	enum class class;
 	enum rule rule;
 	uint32_t rank;		/* in its class, 1: first to be kept; 0: not ranked */
+	uint32_t quota;		/* of its class */
+	bool told;		/* of RULE_SURPLUS: it was already, within the last hour */
 };
 
 struct plan {
@@ -46,17 +58,19 @@ struct plan {
 /**
  * decide() - make the plan
  * @m: the model, compared with the last one; must outlive the plan
+ * @measures: of its containers, by measure_step(); must outlive the plan
  * @classes: of its containers, by classify()
  * @books: of its containers, by reconcile(); must outlive the plan
- * @policy: the quotas
+ * @policy: the quotas and who is spared; must outlive the plan
  * @ret: the plan; the caller frees it with plan_free()
  *
  * Only containers that nothing speaks for keeping are ranked and fill the quotas.
  *
  * Return: 0 or -ENOMEM.
  */
-int decide(const struct model *m, const enum class *classes, const struct reconcile_books *books,
-	   const struct decide_policy *policy, struct plan **ret);
+int decide(const struct model *m, const struct measure *measures, const enum class *classes,
+	   const struct reconcile_books *books, const struct decide_policy *policy,
+	   struct plan **ret);
 
 /* A sentence's end for the user: "stays: …". */
 const char *rule_text(enum rule rule);

@@ -139,7 +139,6 @@ static uint64_t growth(uint64_t now, uint64_t before)
 
 void model_compare(struct model *m, const struct model *last)
 {
-	double centi;
 	size_t i;
 
 	m->window_us = 0;
@@ -172,12 +171,6 @@ void model_compare(struct model *m, const struct model *last)
 		}
 		/* Else it came from elsewhere: what it used here is not known. */
 	}
-	for (i = 0; i < m->container_count; i++) {
-		struct model_container *c = &m->containers[i];
-
-		centi = (double)c->cpu_window_us * 10000 / (double)m->window_us;
-		c->cpu_centi = centi < UINT32_MAX ? (uint32_t)centi : UINT32_MAX;
-	}
 }
 
 struct model_container *model_find(const struct model *m, const char *id)
@@ -200,8 +193,12 @@ const struct model_process *model_find_process(const struct model *m, uint32_t p
 
 void model_free(struct model *m)
 {
+	size_t i;
+
 	if (!m)
 		return;
+	for (i = 0; m->containers && i < m->container_count; i++)
+		free(m->containers[i].runtime.labels);
 	free(m->containers);
 	free(m->processes);
 	free(m);

@@ -26,7 +26,9 @@ struct model_cgroup {
 	bool has_memory;
 	bool has_cpu;
 	uint64_t inode;
+	bool has_inactive;
 	uint64_t memory_bytes;	/* memory.current */
+	uint64_t inactive_bytes; /* memory.stat inactive_file: cache that can go at once */
 	uint64_t cpu_us;	/* cpu.stat usage_usec */
 };
 
@@ -38,7 +40,17 @@ struct model_runtime {
 	bool log_server;	/* label sysinfo.role=logserver */
 	char name[MODEL_NAME_SIZE];
 	char image[MODEL_IMAGE_SIZE];
+	/*
+	 * "key=value" of each label, each with its NUL, one after the other; from malloc(),
+	 * freed with the model.  NULL: none.
+	 */
+	char *labels;
+	size_t labels_len;
+	bool labels_cut;	/* there were more than are kept: what they say isn't known */
 };
+
+/* Kept of one container's labels; Docker's own bound on a whole request is 4 MiB. */
+#define MODEL_LABELS_MAX (16 * 1024)
 
 struct model_container {
 	char id[MODEL_ID_SIZE];
@@ -64,7 +76,6 @@ struct model_container {
 	uint64_t cpu_window_us;		/* of its live processes, by the module */
 	uint64_t cpu_new_us;		/* of that, of those born in the window */
 	uint64_t cgroup_window_us;	/* by cpu.stat */
-	uint32_t cpu_centi;		/* cpu_window_us in 1/100 % of one CPU */
 };
 
 struct model_process {

@@ -20,11 +20,9 @@ void record_time(int64_t unix_ms, char *buf)
 
 void record_reason(const struct decision *d, char *buf, size_t size)
 {
-	const struct model_container *c = d->container;
-
 	snprintf(buf, size, "%s %s: rank %u, cpu %u.%02u %%, memory %.1f MiB", rule_text(d->rule),
-		 class_name(d->class), d->rank, c->cpu_centi / 100, c->cpu_centi % 100,
-		 (double)c->cgroup.memory_bytes / (1 << 20));
+		 class_name(d->class), d->rank, d->measure->cpu_centi / 100, d->measure->cpu_centi % 100,
+		 (double)d->measure->memory_bytes / (1 << 20));
 }
 
 /* The fields that every record of ours has. */
@@ -68,7 +66,7 @@ cJSON *record_intent(const struct record_origin *from, const struct decision *d,
 	    cJSON_AddNumberToObject(o, "vsz", (double)c->vsz_kib) &&
 	    cJSON_AddNumberToObject(o, "rss", (double)c->rss_kib) &&
 	    cJSON_AddNumberToObject(o, "memory_usage", centi(c->memory_percent)) &&
-	    cJSON_AddNumberToObject(o, "cpu_usage", c->cpu_centi / 100.0) &&
+	    cJSON_AddNumberToObject(o, "cpu_usage", d->measure->cpu_centi / 100.0) &&
 	    cJSON_AddStringToObject(o, "action", "intent") &&
 	    !add_origin(o, from, what, unix_ms) &&
 	    !add_text(o, "container_name", c->runtime.name) &&

@@ -13,7 +13,7 @@
 
 #include "userspace/io/file.h"
 
-/* cpu.stat and cgroup.events have a dozen lines. */
+/* memory.stat has some 50 lines, the others a dozen. */
 #define CONTROL_FILE_MAX (16 * 1024)
 
 int cgroup_root_open(const char *root, int *ret_fd)
@@ -112,6 +112,7 @@ void cgroup_read(int root, const char *path, struct model_cgroup *ret)
 		return;
 	ret->known = true;
 	ret->has_memory = !read_number(fd, "memory.current", &ret->memory_bytes);
+	ret->has_inactive = !read_key(fd, "memory.stat", "inactive_file", &ret->inactive_bytes);
 	ret->has_cpu = !read_key(fd, "cpu.stat", "usage_usec", &ret->cpu_us);
 	close(fd);
 }

@@ -39,7 +39,37 @@ static const char *string_of(const cJSON *object, const char *key)
 	return s ? s : "";
 }
 
-static void fill_in(const cJSON *item, struct model_runtime *r)
+/* An entry may come twice: the last one counts. */
+static int keep_labels(const cJSON *labels, struct model_runtime *r)
+{
+	const cJSON *label;
+	size_t len = 0;
+
+	free(r->labels);
+	r->labels = NULL;
+	r->labels_len = 0;
+	r->labels_cut = false;
+	if (!cJSON_IsObject(labels))
+		return 0;
+	cJSON_ArrayForEach(label, labels)
+		if (cJSON_IsString(label))
+			len += strlen(label->string) + strlen(label->valuestring) + 2;
+	if (!len)
+		return 0;
+	r->labels_cut = len > MODEL_LABELS_MAX;
+	r->labels = malloc(r->labels_cut ? 1 : len);
+	if (!r->labels)
+		return -ENOMEM;
+	if (r->labels_cut)
+		return 0;
+	cJSON_ArrayForEach(label, labels)
+		if (cJSON_IsString(label))
+			r->labels_len += (size_t)sprintf(r->labels + r->labels_len, "%s=%s", label->string,
+							 label->valuestring) + 1;
+	return 0;
+}
+
+static int fill_in(const cJSON *item, struct model_runtime *r)
 {
 	const cJSON *labels = cJSON_GetObjectItemCaseSensitive(item, "Labels");
 	const char *name = cJSON_GetStringValue(
@@ -51,12 +81,15 @@ static void fill_in(const cJSON *item, struct model_runtime *r)
 	r->log_server = !strcmp(string_of(labels, RUNTIME_LABEL_ROLE), "logserver");
 	snprintf(r->name, sizeof(r->name), "%s", name ? name + (*name == '/') : "");
 	snprintf(r->image, sizeof(r->image), "%s", string_of(item, "Image"));
+	return keep_labels(labels, r);
 }
 
 int runtime_parse_list(const char *text, size_t len, struct model *m)
 {
 	cJSON *list = cJSON_ParseWithLength(text, len);
 	const cJSON *item;
+	int err = 0;
+	size_t i;
 
 	if (!cJSON_IsArray(list)) {
 		cJSON_Delete(list);
@@ -65,11 +98,15 @@ int runtime_parse_list(const char *text, size_t len, struct model *m)
 	cJSON_ArrayForEach(item, list) {
 		struct model_container *c = model_find(m, string_of(item, "Id"));
 
-		if (c)
-			fill_in(item, &c->runtime);
+		err = c ? fill_in(item, &c->runtime) : 0;
+		if (err)
+			break;
 	}
 	cJSON_Delete(list);
-	return 0;
+	/* Half a list is none. */
+	for (i = 0; err && i < m->container_count; i++)
+		m->containers[i].runtime.known = false;
+	return err;
 }
 
 int runtime_list(const char *socket, struct model *m, char *reason)
@@ -90,7 +127,7 @@ int runtime_list(const char *socket, struct model *m, char *reason)
 		err = runtime_parse_list(r.answer ? r.answer : "", r.answer_len, m);
 		if (err)
 			snprintf(reason, RUNTIME_REASON_SIZE, "no list from the runtime at %s: %s",
-				 socket, "its answer is malformed");
+				 socket, err == -EBADMSG ? "its answer is malformed" : strerror(-err));
 	} else {
 		snprintf(reason, RUNTIME_REASON_SIZE, "no list from the runtime: %s", strerror(-err));
 	}

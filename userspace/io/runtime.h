@@ -33,7 +33,7 @@ int runtime_list(const char *socket, struct model *m, char *reason);
  * runtime_parse_list() - the pure part of it: an answer to GET /containers/json
  * @text: ends in NUL
  *
- * Return: 0 or -EBADMSG.
+ * Return: 0, -EBADMSG or -ENOMEM, and then no container is known.
  */
 int runtime_parse_list(const char *text, size_t len, struct model *m);
 

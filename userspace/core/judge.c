@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "userspace/core/judge.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void judgement_free(struct judgement *g)
+{
+	plan_free(g->plan);
+	free(g->measures);
+	free(g->books);
+	memset(g, 0, sizeof(*g));
+}
+
+void judge_blind(struct judge *j)
+{
+	measure_forget(&j->measures);
+}
+
+void judge_forget(struct judge *j)
+{
+	measure_forget(&j->measures);
+	brake_forget(&j->brake);
+}
+
+static void compare_sources(const struct judge_policy *policy, const struct judge_sight *now,
+			    const struct judge_sight *last, struct reconcile_books *books)
+{
+	bool witness = now->witness && last->witness;
+
+	/* While the sources were read one after the other, every CPU may have run it. */
+	reconcile(now->model, last->model, witness ? &now->sums : NULL,
+		  witness ? &last->sums : NULL, now->exits, now->exit_count,
+		  (now->skew_us + last->skew_us) * now->model->cpus, &policy->reconcile, books);
+}
+
+int judge_step(struct judge *j, const struct judge_policy *policy, const struct judge_sight *now,
+	       const struct judge_sight *last, struct judgement *ret)
+{
+	struct model *m = now->model;
+	enum class *classes = NULL;
+	size_t i;
+	int err = -ENOMEM;
+
+	*ret = (struct judgement){ .brake.mode = j->brake.mode };
+	model_compare(m, last ? last->model : NULL);
+	if (!m->window_us) {
+		judge_blind(j);
+		return 0;
+	}
+	classes = calloc(m->container_count + 1, sizeof(*classes));
+	ret->measures = calloc(m->container_count + 1, sizeof(*ret->measures));
+	ret->books = calloc(m->container_count + 1, sizeof(*ret->books));
+	if (!classes || !ret->measures || !ret->books)
+		goto out;
+	compare_sources(policy, now, last, ret->books);
+	err = measure_step(&j->measures, m, ret->books, &policy->measure, ret->measures);
+	if (!err)
+		err = classify(m, ret->measures, &policy->classify, classes);
+	if (!err)
+		err = decide(m, ret->measures, classes, ret->books, &policy->decide, &ret->plan);
+	if (!err)
+		err = brake_check(&j->brake, ret->plan, &policy->brake, m->boot_time_us, &ret->brake);
+	if (err)
+		goto out;
+	for (i = 0; i < m->container_count; i++)
+		if (classes[i] != CLASS_UNKNOWN)
+			measure_note_class(&j->measures, i, classes[i] == CLASS_HIGH);
+out:
+	free(classes);
+	if (err)
+		judgement_free(ret);
+	return err;
+}
