@@ -94,6 +94,25 @@ static int complete_records(cJSON *intents, const struct kill_victim *victims, s
 	return 0;
 }
 
+/* Who lives on would be told of every cycle: once an hour is enough. */
+static int tell_dry_run(const struct setup *s, const struct plan *plan, cJSON *intents)
+{
+	cJSON *intent = intents->child, *next;
+	size_t i;
+
+	for (i = 0; i < plan->count; i++) {
+		if (plan->decisions[i].rule != RULE_SURPLUS)
+			continue;
+		next = intent->next;
+		if (plan->decisions[i].told)
+			cJSON_Delete(cJSON_DetachItemViaPointer(intents, intent));
+		else if (record_would(intent))
+			return -ENOMEM;
+		intent = next;
+	}
+	return put_records(s->spool, SPOOL_KILLS, intents);
+}
+
 /* Evidence that is older than the interval (the machine slept, or we were stopped) is none. */
 static bool is_stale(const struct setup *s, const struct model *m, struct trouble *t)
 {
@@ -127,6 +146,9 @@ bool act_carry_out(const struct setup *s, const struct plan *plan, const struct 
 	}
 	if (s->config->dry_run) {
 		kill_dry(victims, plan->kills);
+		err = s->spool ? tell_dry_run(s, plan, intents) : 0;
+		if (err)
+			trouble_set(t, "the record of the dry run: %s", strerror(-err));
 		acted = true;
 		goto out;
 	}

@@ -1,14 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the user wants: built-in defaults, then the configuration file, then options. */
+/* What the user wants: built-in defaults, then configuration files, then options. */
 #ifndef CONFIG_H
 #define CONFIG_H
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "userspace/core/judge.h"
 
 #define CONFIG_REASON_SIZE 512
+
+/* Where it is looked for unless --config names another; beside it, drop-ins in FILE.d/. */
+#define CONFIG_FILE "/etc/monitor/monitor.conf"
+
+enum config_command {
+	CONFIG_WATCH,	/* the daemon */
+	CONFIG_EXPLAIN,
+	CONFIG_RECORD,
+	CONFIG_REPLAY,
+};
 
 enum config_bpf {
 	CONFIG_BPF_TRY,		/* say its absence once */
@@ -17,6 +28,8 @@ enum config_bpf {
 };
 
 struct config {
+	enum config_command command;
+	const char *argument;	/* of the command, from argv; NULL: none */
 	long interval_s;
 	long cycles;		/* 0: until told to stop */
 	struct judge_policy policy;
@@ -33,7 +46,11 @@ struct config {
 	char spool[PATH_MAX];
 	char images[PATH_MAX];
 	char compose_dir[PATH_MAX];
-	char file[PATH_MAX];		/* the configuration file; "": none */
+	char record[PATH_MAX];		/* "": nothing is recorded */
+	long record_mib;		/* most that a recording may take, twice */
+	char file[PATH_MAX];		/* the configuration file; "": CONFIG_FILE, if it is there */
+	int argc;			/* as given, for config_reload() */
+	char **argv;
 };
 
 enum config_result {
@@ -45,10 +62,45 @@ enum config_result {
 /**
  * config_load() - make the configuration
  * @argc: of main()
- * @argv: of main()
+ * @argv: of main(); must outlive the configuration
  * @ret: the configuration
  * @reason: of CONFIG_BAD, one line for the user (CONFIG_REASON_SIZE)
  */
 enum config_result config_load(int argc, char **argv, struct config *ret, char *reason);
+
+/**
+ * config_reload() - read the files again
+ * @c: the configuration in force; takes over the policy and the interval, and only if all
+ *	is well
+ * @reason: on failure, one line for the user; else what has changed and needs a restart,
+ *	or "" (CONFIG_REASON_SIZE)
+ *
+ * Return: whether the new one is in force.
+ */
+bool config_reload(struct config *c, char *reason);
+
+/**
+ * config_read_text() - take over the settings of a file's text
+ * @c: the configuration
+ * @name: of the file, for the reason
+ * @text: ends in NUL
+ * @len: its length
+ * @reason: on failure, one line: file, line, what is wrong (CONFIG_REASON_SIZE)
+ *
+ * Return: true; or false, and then @c may have taken some of it.
+ */
+bool config_read_text(struct config *c, const char *name, const char *text, size_t len, char *reason);
+
+/* The policy as a file's text that gives the same one.  The caller frees it; NULL: no memory. */
+char *config_policy_text(const struct config *c);
+
+/**
+ * config_read_policy() - put a recorded policy in the place of the one in force
+ * @c: the configuration; options still win
+ * @text: by config_policy_text()
+ *
+ * Return: true, or false with @reason, and then nothing has changed.
+ */
+bool config_read_policy(struct config *c, const char *text, size_t len, char *reason);
 
 #endif

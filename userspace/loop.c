@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -13,16 +12,20 @@
 #include "userspace/core/judge.h"
 #include "userspace/io/clock.h"
 #include "userspace/report.h"
+#include "userspace/say.h"
 #include "userspace/view.h"
 
 struct loop {
-	const struct setup *setup;
+	struct setup *setup;
 	struct view last;
 	struct view_exits exits;
 	struct judge judge;
 	struct trouble trouble;
 	bool blind;			/* the last cycle could not see */
+	bool ending;
+	bool reload;
 	long cycle;
+	uint64_t begin_us;		/* of the last look */
 };
 
 static struct judge_sight sight(const struct loop *l, const struct view *v)
@@ -44,8 +47,59 @@ static void print_report(struct loop *l, struct report *r)
 	r->config = l->setup->config;
 	r->brake = &l->judge.brake;
 	r->trouble = l->trouble.text[0] ? l->trouble.text : NULL;
-	server_client_status(l->setup->client, &r->server);
-	(r->config->json ? report_json : report_text)(r, stdout);
+	if (l->setup->client)
+		server_client_status(l->setup->client, &r->server);
+	if (r->config->command != CONFIG_EXPLAIN)
+		(r->config->json ? report_json : report_text)(r, stdout);
+	else if (l->cycle == r->config->cycles)
+		(r->config->json ? report_json : report_explain)(r, stdout);
+}
+
+static void toggle(struct brake *b)
+{
+	if (b->mode == BRAKE_DISARMED)
+		brake_arm(b);
+	else
+		brake_disarm(b, "by hand (SIGUSR1)");
+	say("%s%s", brake_mode_name(b->mode),
+	    b->mode == BRAKE_ARMED	? " again (SIGUSR1)" :
+	    b->mode == BRAKE_DISARMED	? " (SIGUSR1): nothing is removed until the next one" :
+					  " it stays, whatever SIGUSR1 says");
+}
+
+static void take_wishes(struct loop *l)
+{
+	enum signals_wish wish;
+
+	while ((wish = signals_next(&l->setup->signals)) != SIGNALS_NONE) {
+		l->ending |= wish == SIGNALS_END;
+		l->reload |= wish == SIGNALS_RELOAD;
+		if (wish == SIGNALS_TOGGLE)
+			toggle(&l->judge.brake);
+	}
+}
+
+static void reload(struct loop *l)
+{
+	struct config *config = l->setup->config;
+	char reason[CONFIG_REASON_SIZE];
+
+	l->reload = false;
+	if (!config_reload(config, reason))
+		say("not reloaded, and the old configuration stays: %s", reason);
+	else if (*reason)
+		say("reloaded; but these need a restart: %s", reason);
+	else
+		say("reloaded");
+}
+
+/* As was judged, and as is wished by now. */
+static bool may_act(struct loop *l, const struct judgement *j)
+{
+	enum brake_mode mode = l->judge.brake.mode;
+
+	take_wishes(l);
+	return j->plan->kills && j->brake.act && !l->ending && l->judge.brake.mode == mode;
 }
 
 /* A cycle that could not see, or is the first to see, decides nothing. */
@@ -59,7 +113,8 @@ static void cycle(struct loop *l)
 	int err;
 
 	l->trouble.text[0] = '\0';
-	r.waiting = spool_waiting(l->setup->spool);
+	if (l->setup->spool)
+		r.waiting = spool_waiting(l->setup->spool);
 	err = view_take(l->setup, &l->exits, &now, &l->trouble);
 	l->blind = err;
 	if (err) {
@@ -71,7 +126,6 @@ static void cycle(struct loop *l)
 	}
 	seen = sight(l, &now);
 	err = judge_step(&l->judge, &l->setup->config->policy, &seen, l->last.model ? &before : NULL, &j);
-	act_record_sample(l->setup, now.model, &l->trouble);
 	r.model = now.model;
 	if (err) {
 		trouble_set(&l->trouble, "deciding: %s", strerror(-err));
@@ -84,7 +138,7 @@ static void cycle(struct loop *l)
 				    j.brake.mode == BRAKE_DISARMED ?
 					    "disarmed, nothing is removed any more: SIGUSR1 arms again" :
 					    "armed, it would have disarmed");
-		if (victims && j.plan->kills && j.brake.act &&
+		if (victims && may_act(l, &j) &&
 		    act_carry_out(l->setup, j.plan, now.model, victims, &l->trouble))
 			r.victim_count = j.plan->kills;
 		r.witness = now.witness && l->last.witness;
@@ -94,7 +148,11 @@ static void cycle(struct loop *l)
 		trouble_set(&l->trouble,
 			    "the snapshot does not follow the last one (module loaded anew?); nothing is removed");
 	}
-	server_client_kick(l->setup->client);
+	/* After the act, whose evidence ages while this waits for the disk. */
+	if (l->setup->spool)
+		act_record_sample(l->setup, now.model, &l->trouble);
+	if (l->setup->client)
+		server_client_kick(l->setup->client);
 	/* The very first look has nothing to say. */
 	if (l->cycle || l->trouble.text[0])
 		print_report(l, &r);
@@ -120,16 +178,20 @@ static int arm(int timer, uint64_t at_us)
 	return timerfd_settime(timer, TFD_TIMER_ABSTIME, &spec, NULL) ? -errno : 0;
 }
 
+static int arm_next(const struct loop *l, int timer)
+{
+	return arm(timer, l->begin_us + (uint64_t)l->setup->config->interval_s * 1000000);
+}
+
 /* A look, and the timer set for the next. */
 static int timed_cycle(struct loop *l, int timer)
 {
-	uint64_t begin_us = clock_boottime_us();
-
+	l->begin_us = clock_boottime_us();
 	cycle(l);
-	return arm(timer, begin_us + (uint64_t)l->setup->config->interval_s * 1000000);
+	return arm_next(l, timer);
 }
 
-int loop_run(const struct setup *setup, char *reason)
+int loop_run(struct setup *setup, char *reason)
 {
 	const struct config *config = setup->config;
 	struct loop l = {
@@ -146,19 +208,25 @@ int loop_run(const struct setup *setup, char *reason)
 		snprintf(reason, LOOP_REASON_SIZE, "no timer: %s", strerror(-err));
 		return err;
 	}
-	fds[0] = (struct pollfd){ .fd = setup->signals, .events = POLLIN };
+	fds[0] = (struct pollfd){ .fd = setup->signals.fd, .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = timer, .events = POLLIN };
 	fds[2] = (struct pollfd){ .fd = setup->witness ? witness_fd(setup->witness) : -1,
 				  .events = POLLIN };
 	/* The first look only begins a window. */
 	err = timed_cycle(&l, timer);
-	while (!err && (!config->cycles || l.cycle < config->cycles)) {
+	while (!err && !l.ending && (!config->cycles || l.cycle < config->cycles)) {
 		if (poll(fds, 3, -1) < 0) {
 			err = errno == EINTR ? 0 : -errno;
 			continue;
 		}
-		if (fds[0].revents)
+		take_wishes(&l);
+		if (l.ending)
 			break;
+		if (l.reload) {
+			reload(&l);
+			err = arm_next(&l, timer);
+			continue;
+		}
 		if (fds[2].revents)
 			view_drain(setup, &l.exits, &l.trouble);
 		if (fds[1].revents && read(timer, &ticks, sizeof(ticks)) == sizeof(ticks)) {

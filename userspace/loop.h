@@ -8,7 +8,7 @@
 #define LOOP_REASON_SIZE 640
 
 /**
- * loop_run() - run until a signal, or for the configured number of cycles
+ * loop_run() - run until told to end by a signal, or for the configured number of cycles
  * @setup: what to work with
  * @reason: on failure, one line for the user (LOOP_REASON_SIZE)
  *
@@ -17,6 +17,6 @@
  *
  * Return: 0 or negative errno.
  */
-int loop_run(const struct setup *setup, char *reason);
+int loop_run(struct setup *setup, char *reason);
 
 #endif

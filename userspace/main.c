@@ -2,25 +2,23 @@
 /* Sets everything up, runs the loop, and takes everything down again. */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "userspace/act.h"
 #include "userspace/config.h"
-#include "userspace/core/escape.h"
 #include "userspace/io/cgroup_read.h"
 #include "userspace/io/compose.h"
 #include "userspace/io/file.h"
 #include "userspace/io/generator.h"
+#include "userspace/io/host_lock.h"
 #include "userspace/io/http.h"
 #include "userspace/io/runtime.h"
 #include "userspace/io/snapshot_read.h"
 #include "userspace/loop.h"
+#include "userspace/say.h"
 
 enum {
 	STATUS_DONE = 0,
@@ -31,35 +29,6 @@ enum {
 
 /* How long the end may wait for the log server; what it doesn't take stays on disk. */
 #define DRAIN_MS 10000
-
-static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-/* One line, whatever is in it. */
-static void say(const char *format, ...)
-{
-	char line[2048], shown[2400];
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(line, sizeof(line), format, ap);
-	va_end(ap);
-	fprintf(stderr, "monitor: %s\n", escape(line, shown, sizeof(shown)));
-}
-
-/* Blocked, also in threads made later: they come by this descriptor. */
-static int open_signals(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);	/* the terminal was closed */
-	if (sigprocmask(SIG_BLOCK, &set, NULL))
-		return -errno;
-	signal(SIGPIPE, SIG_IGN);
-	return signalfd(-1, &set, SFD_CLOEXEC);
-}
 
 static int check_snapshot(const struct config *config)
 {
@@ -111,6 +80,19 @@ static int open_spool(const struct config *config, struct spool **ret)
 		say("another monitor runs here (it holds %s/lock); end it first", config->spool);
 	else if (err)
 		say("can't use the spool %s: %s; give --spool DIR", config->spool, strerror(-err));
+	return err;
+}
+
+/* One that only looks is no danger to another. */
+static int lock_host(const struct config *config, const char *socket, int *ret)
+{
+	int err = config->dry_run ? 0 : host_lock_take(socket, ret);
+
+	if (err == -EBUSY)
+		say("another monitor runs on this host, for the runtime at %s; end it first, or look with --dry-run",
+		    socket);
+	else if (err)
+		say("can't make sure that no other monitor runs: %s", strerror(-err));
 	return err;
 }
 
@@ -198,12 +180,38 @@ static void read_identity(struct setup *s)
 	}
 }
 
-static int run(const struct config *config)
+/* What only one that acts needs: the way to the log server, and the workload. */
+static int start_watch(struct setup *s, bool *ret_generator)
 {
-	struct setup setup = { .config = config, .cgroup_root = -1 };
+	char reason[GENERATOR_REASON_SIZE];
+	int err = act_recover(s);
+
+	if (err == -EBADMSG)
+		say("the last run's intents can't be read; they are put aside in %s", s->config->spool);
+	else if (err)
+		say("the last run's intents can't be resolved yet; nothing is removed until they are");
+	err = start_compose(s->config, s->runtime_socket);
+	if (err)
+		return err;
+	/* What an earlier monitor that was killed may have left; no matter if there is no cron. */
+	generator_remove(spool_lock_path(s->spool), reason);
+	*ret_generator = s->config->generator;
+	err = start_generator(s->config, s->spool, s->runtime_socket);
+	if (err)
+		return err;
+	err = server_client_start(s->spool, s->config->server, &s->client);
+	if (err)
+		say("no thread for the log server");
+	return err;
+}
+
+static int run(struct config *config)
+{
+	struct setup setup = { .config = config, .cgroup_root = -1, .signals = { -1, -1, false } };
 	int status = STATUS_FAILED;
-	char reason[LOOP_REASON_SIZE], generator_reason[GENERATOR_REASON_SIZE];
-	bool generator = false, reachable;
+	bool watch = config->command == CONFIG_WATCH, generator = false, reachable;
+	char reason[LOOP_REASON_SIZE];
+	int lock = -1;
 	size_t waiting;
 	int err;
 
@@ -212,32 +220,20 @@ static int run(const struct config *config)
 		return STATUS_FAILED;
 	}
 	read_identity(&setup);
-	setup.signals = open_signals();
-	if (setup.signals < 0) {
-		say("no signals: %s", strerror(errno));
+	err = signals_open(&setup.signals);
+	if (err) {
+		say("no signals: %s", strerror(-err));
 		return STATUS_FAILED;
 	}
-	if (open_spool(config, &setup.spool) || open_cgroups(config, &setup.cgroup_root) ||
-	    open_runtime(config, &setup.runtime_socket) || open_witness(config, &setup.witness))
+	if ((watch && open_spool(config, &setup.spool)) || open_cgroups(config, &setup.cgroup_root) ||
+	    open_runtime(config, &setup.runtime_socket) ||
+	    lock_host(config, setup.runtime_socket, &lock) || open_witness(config, &setup.witness))
 		goto out;
-	err = act_recover(&setup);
-	if (err == -EBADMSG)
-		say("the last run's intents can't be read; they are put aside in %s", config->spool);
-	else if (err)
-		say("the last run's intents can't be resolved yet; nothing is removed until they are");
-	if (start_compose(config, setup.runtime_socket))
+	if (watch && start_watch(&setup, &generator))
 		goto out;
-	/* What an earlier monitor that was killed may have left; no matter if there is no cron. */
-	generator_remove(spool_lock_path(setup.spool), generator_reason);
-	generator = config->generator;
-	if (start_generator(config, setup.spool, setup.runtime_socket))
-		goto out;
-	if (server_client_start(setup.spool, config->server, &setup.client)) {
-		say("no thread for the log server");
-		goto out;
-	}
-	say("watching %s every %ld s; log server %s; lock %s", config->snapshot, config->interval_s,
-	    config->server, spool_lock_path(setup.spool));
+	if (watch)
+		say("watching %s every %ld s; log server %s; lock %s", config->snapshot,
+		    config->interval_s, config->server, spool_lock_path(setup.spool));
 	if (loop_run(&setup, reason))
 		say("%s", reason);
 	else
@@ -245,7 +241,7 @@ static int run(const struct config *config)
 out:
 	if (generator)
 		stop_generator(setup.spool);
-	reachable = server_client_stop(setup.client, DRAIN_MS);
+	reachable = setup.client && server_client_stop(setup.client, DRAIN_MS);
 	if (setup.spool) {
 		waiting = spool_waiting(setup.spool);
 		if (waiting)
@@ -258,7 +254,9 @@ out:
 	spool_close(setup.spool);
 	if (setup.cgroup_root >= 0)
 		close(setup.cgroup_root);
-	close(setup.signals);
+	if (lock >= 0)
+		close(lock);
+	signals_close(&setup.signals);
 	return status;
 }
 

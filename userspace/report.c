@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "userspace/core/escape.h"
+#include "userspace/core/explain.h"
 #include "userspace/core/record.h"
 
 #define MIB (1 << 20)
@@ -24,7 +25,7 @@ static const struct kill_victim *victim_of(const struct report *r, const struct 
 static void verdict(const struct report *r, const struct decision *d, char *buf, size_t size)
 {
 	const struct kill_victim *v = victim_of(r, d);
-	const struct reconcile_books *b = d->books;
+	char why[EXPLAIN_SIZE];
 
 	if (v && v->outcome == KILL_VERIFIED)
 		snprintf(buf, size, "%s in %.0f ms", kill_outcome_name(v->outcome), v->latency_ms);
@@ -34,12 +35,12 @@ static void verdict(const struct report *r, const struct decision *d, char *buf,
 		snprintf(buf, size, "%s", kill_outcome_name(v->outcome));
 	else if (d->rule == RULE_SURPLUS)
 		snprintf(buf, size, "surplus, not removed");
-	else if (d->rule == RULE_DISPUTED)
-		snprintf(buf, size, "stays: disputed, %s is off by %.0f ms (tolerance %.0f ms)",
-			 reconcile_source_name(b->odd), (double)b->apart_us / 1e3,
-			 (double)b->tolerance_us / 1e3);
-	else
+	else if (d->rule == RULE_KEPT)
 		snprintf(buf, size, "stays: %s", rule_text(d->rule));
+	else {
+		explain_why(d, why);
+		snprintf(buf, size, "stays: %s", why);
+	}
 }
 
 static void print_list(const struct report *r, const char *title, enum class class, FILE *out)
@@ -107,6 +108,8 @@ void report_text(const struct report *r, FILE *out)
 
 	record_time(r->unix_ms, when);
 	fprintf(out, "\n%s  cycle %ld  %s", when, r->cycle, brake_mode_name(r->brake->mode));
+	if (r->brake->why[0])
+		fprintf(out, ": %s", escape(r->brake->why, shown, sizeof(shown)));
 	if (m)
 		fprintf(out, "  window %.1f s  snapshot #%" PRIu64 "  %zu containers, %zu processes",
 			(double)m->window_us / 1e6, m->sequence, m->container_count, m->process_count);
@@ -133,6 +136,58 @@ void report_text(const struct report *r, FILE *out)
 	fflush(out);
 }
 
+/* How far from the line: "+" is above. */
+static const char *distance(const struct decision *d, bool cpu, char *buf, size_t size)
+{
+	const struct measure *m = d->measure;
+
+	if (d->classifier != CLASSIFIER_THRESHOLD || d->class == CLASS_UNKNOWN)
+		snprintf(buf, size, "-");
+	else if (cpu)
+		snprintf(buf, size, "%+.2f", ((double)m->cpu_centi - d->cpu_line_centi) / 100);
+	else
+		snprintf(buf, size, "%+.1f",
+			 ((double)m->memory_bytes - (double)d->memory_line_bytes) / MIB);
+	return buf;
+}
+
+static void explain_line(const struct decision *d, FILE *out)
+{
+	const struct model_container *c = d->container;
+	char id[13], name[48], image[48], why[EXPLAIN_SIZE], shown[2 * EXPLAIN_SIZE];
+	char to_cpu[24], to_memory[24], rank[32] = "-";
+
+	if (d->rank)
+		snprintf(rank, sizeof(rank), "%u of %u", d->rank, d->quota);
+	explain_why(d, why);
+	fprintf(out, "%-12s  %-20s  %-20s  %8.2f %9s  %10.1f %10s  %-7s  %-8s  %-7s  %-17s  %s\n",
+		escape(c->id, id, sizeof(id)),
+		escape(*c->runtime.name ? c->runtime.name : c->name, name, sizeof(name)),
+		escape(c->runtime.image, image, sizeof(image)), d->measure->cpu_centi / 100.0,
+		distance(d, true, to_cpu, sizeof(to_cpu)), (double)d->measure->memory_bytes / MIB,
+		distance(d, false, to_memory, sizeof(to_memory)), class_name(d->class), rank,
+		d->rule == RULE_SURPLUS ? "kill" : "keep", explain_source(d),
+		escape(why, shown, sizeof(shown)));
+}
+
+void report_explain(const struct report *r, FILE *out)
+{
+	char shown[600];
+	size_t i;
+
+	if (r->plan) {
+		fprintf(out, "%-12s  %-20s  %-20s  %8s %9s  %10s %10s  %-7s  %-8s  %-7s  %-17s  %s\n",
+			"container", "name", "image", "CPU %", "to line", "memory MiB", "to line", "class",
+			"rank", "verdict", "decided by", "because");
+		for (i = 0; i < r->plan->count; i++)
+			explain_line(&r->plan->decisions[i], out);
+		fprintf(out, "%zu of %zu containers would be removed\n", r->plan->kills, r->plan->count);
+	}
+	if (r->trouble)
+		fprintf(out, "trouble: %s\n", escape(r->trouble, shown, sizeof(shown)));
+	fflush(out);
+}
+
 static cJSON *container_json(const struct report *r, const struct decision *d)
 {
 	const struct model_container *c = d->container;
@@ -146,12 +201,12 @@ static cJSON *container_json(const struct report *r, const struct decision *d)
 	cJSON_AddStringToObject(o, "name", escape(c->runtime.name, shown, sizeof(shown)));
 	cJSON_AddStringToObject(o, "image", escape(c->runtime.image, shown, sizeof(shown)));
 	cJSON_AddStringToObject(o, "class", class_name(d->class));
-	cJSON_AddNumberToObject(o, "rank", d->rank);
 	cJSON_AddNumberToObject(o, "cpu", d->measure->cpu_centi / 100.0);
 	cJSON_AddNumberToObject(o, "memory_current", (double)c->cgroup.memory_bytes);
 	cJSON_AddNumberToObject(o, "processes", c->process_count);
 	cJSON_AddStringToObject(o, "verdict", d->rule == RULE_SURPLUS ? "kill" : "keep");
 	cJSON_AddStringToObject(o, "rule", rule_text(d->rule));
+	explain_add(o, d);
 	cJSON_AddStringToObject(o, "outcome", escape(what, shown, sizeof(shown)));
 	cJSON_AddStringToObject(o, "witness", reconcile_verdict_name(b->verdict));
 	if (b->verdict != RECONCILE_NONE) {
@@ -174,6 +229,8 @@ void report_json(const struct report *r, FILE *out)
 	cJSON_AddStringToObject(o, "timestamp", when);
 	cJSON_AddNumberToObject(o, "cycle", (double)r->cycle);
 	cJSON_AddStringToObject(o, "mode", brake_mode_name(r->brake->mode));
+	if (r->brake->why[0])
+		cJSON_AddStringToObject(o, "disarmed_by", escape(r->brake->why, shown, sizeof(shown)));
 	if (r->model) {
 		cJSON_AddNumberToObject(o, "sequence", (double)r->model->sequence);
 		cJSON_AddNumberToObject(o, "window_us", (double)r->model->window_us);

@@ -29,6 +29,9 @@ struct report {
 
 void report_text(const struct report *r, FILE *out);
 
+/* Every container with its numbers, its class and the grounds of its verdict, as a table. */
+void report_explain(const struct report *r, FILE *out);
+
 /* One line. */
 void report_json(const struct report *r, FILE *out);
 

@@ -24,13 +24,18 @@ $(CORE_TESTS): $(CORE_LIB)
 $(CORE_TESTS): UNIT_LIBS = -lcjson -lm
 SUITES += $(CORE_TESTS)
 
+$(O)/tests/unit/test_config: $(O)/userspace/config.o $(O)/userspace/io/file.o $(CORE_LIB)
+$(O)/tests/unit/test_config: UNIT_LIBS = -linih -lcjson -lm
+SUITES += $(O)/tests/unit/test_config
+
 $(O)/tests/unit/test_spool: $(O)/userspace/io/spool.o $(O)/userspace/io/file.o
 $(O)/tests/unit/test_spool: UNIT_LIBS = -pthread
 SUITES += $(O)/tests/unit/test_spool
 
 # Natively, with the module and the runtime played by the test.
-tests/monitor/check_monitor.py: monitor $(O)/logserver/logserver
-SUITES += tests/monitor/check_monitor.py
+MONITOR_CHECKS := tests/monitor/check_monitor.py tests/monitor/check_policy.py
+$(MONITOR_CHECKS): monitor $(O)/logserver/logserver
+SUITES += $(MONITOR_CHECKS)
 
 $(O)/tests/fuzz/fuzz_snapshot_parse: $(CORE_SOURCES)
 $(O)/tests/fuzz/fuzz_runtime: userspace/io/runtime.c userspace/io/http.c userspace/core/model.c

@@ -5,18 +5,19 @@
 
 #include "userspace/config.h"
 #include "userspace/io/server_client.h"
+#include "userspace/io/signals.h"
 #include "userspace/io/spool.h"
 #include "userspace/io/witness.h"
 
 /* All of it is main()'s. */
 struct setup {
-	const struct config *config;
+	struct config *config;		/* reloaded between two cycles */
 	int cgroup_root;		/* descriptor */
 	const char *runtime_socket;
-	struct spool *spool;
+	struct spool *spool;		/* NULL: nothing is told to the log server */
 	struct server_client *client;
 	struct witness *witness;	/* NULL: none */
-	int signals;			/* signalfd of SIGINT and SIGTERM */
+	struct signals signals;
 	char host[65];
 	char boot_id[64];
 };

@@ -2,6 +2,7 @@
 """What stands around a monitor under test: a module, a container runtime, cgroups
 and log servers that do what a test tells them to."""
 
+import concurrent.futures
 import contextlib
 import http.server
 import json
@@ -12,6 +13,7 @@ import signal
 import socket
 import socketserver
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -435,6 +437,23 @@ esac
 """
 
 
+NOTHING_KEPT = ("--keep-high", "0", "--keep-low", "0")
+
+
+def one_line(result, status, *words):
+    """Ended with this status, and said so in one line that has these words."""
+    got, out, err = result
+    equal((got, out, err.count("\n"), err[-1:]), (status, "", 1, "\n"), f"{status} and one line: {err}")
+    true(err.startswith("monitor: "), err)
+    for word in words:
+        true(word in err, f"'{word}' is not in: {err}")
+
+
+def nothing_removed(stand):
+    equal(stand.engine.seen("DELETE"), [], "removals")
+    equal([c.id for c, _ in stand.engine.containers if not c.lives()], [], "dead containers")
+
+
 class Stand:
     """One test's own: a folder, a snapshot, a runtime, and what else it asks for."""
 
@@ -504,12 +523,12 @@ class Stand:
     def environment(self):
         return {"PATH": self.path("bin") + ":/usr/bin:/bin:/usr/sbin:/sbin", "HOME": self.dir}
 
-    def monitor(self, *options, wrap=(), generator=False):
+    def monitor(self, *options, wrap=(), generator=False, **popen):
         # Only now, so that the first look sees what the test has set up.
         self.module.write()
         return self.add(Monitor(
             [*wrap, MONITOR, *self.options(), *([] if generator else ["--no-generator"]), *options],
-            env=self.environment(), cwd=self.dir))
+            env=self.environment(), cwd=self.dir, **popen))
 
     def run(self, *options, wrap=(), program=None):
         """To its end: (status, stdout, stderr)."""
@@ -529,3 +548,40 @@ class Stand:
                 with open(f"{self.spool}/{name}") as file:
                     found += json.load(file)
         return found
+
+
+# What a test of several seconds of real cycles waits for is mostly the clock.
+AT_ONCE = 12
+
+
+def attempt(test):
+    """What went wrong, or None."""
+    try:
+        with Stand() as stand:
+            test(stand)
+    except Exception as failure:
+        return f"{type(failure).__name__}: {failure}"
+    return None
+
+
+def run_tests(namespace):
+    """All functions test_... of a suite, or those named; prints TAP."""
+    tests = [(name[5:], test) for name, test in namespace.items() if name.startswith("test_")]
+    if sys.argv[1:]:
+        tests = [(name, test) for name, test in tests if name in sys.argv[1:]]
+    if os.geteuid() or not cgroup_mount():
+        print("1..0 # SKIP wants root and cgroup v2")
+        return 0
+    if "CHECK_MONITOR_NAMESPACE" not in os.environ:
+        os.environ["CHECK_MONITOR_NAMESPACE"] = "1"
+        os.execvp("unshare", ["unshare", "--mount", sys.executable, *sys.argv])
+    print(f"1..{len(tests)}", flush=True)
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        results = pool.map(attempt, [test for _, test in tests])
+        for number, ((name, _), failure) in enumerate(zip(tests, results), 1):
+            print(f"{'not ok' if failure else 'ok'} {number} - {name}", flush=True)
+            failed += failure is not None
+            for line in (failure or "").splitlines():
+                print("# " + line[:1000], flush=True)
+    return 1 if failed else 0

@@ -67,6 +67,10 @@ static void patterns(void **state)
 	assert_int_equal(scope_add(&s, "names:x"), -EINVAL);
 	assert_int_equal(scope_add(&s, ":x"), -EINVAL);
 	assert_int_equal(scope_add(&s, ""), -EINVAL);
+	assert_int_equal(scope_add(&s, "name:a\nb"), -EINVAL);
+	assert_int_equal(scope_add(&s, "name:a\x7f"), -EINVAL);
+	assert_int_equal(scope_add(&s, "name:a "), -EINVAL);
+	assert_int_equal(scope_add(&s, "name:a ;b"), -EINVAL);
 	memset(longest, 'x', sizeof(longest));
 	memcpy(longest, "image:", 6);
 	longest[6 + SCOPE_GLOB_SIZE] = '\0';

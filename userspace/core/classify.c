@@ -50,8 +50,8 @@ uint32_t classify_cpu_line(const struct classify_policy *policy, const struct me
 
 uint64_t classify_memory_line(const struct classify_policy *policy, const struct measure *m)
 {
-	/* Below 2^60 by the configuration's bound; the thousands first, so that it fits. */
-	uint64_t slack = policy->memory_bytes / 1000 * policy->hysteresis_permille;
+	/* At most 2^50, by the configuration's bound: it fits. */
+	uint64_t slack = policy->memory_bytes * policy->hysteresis_permille / 1000;
 
 	return m->was_high ? policy->memory_bytes - slack : policy->memory_bytes;
 }

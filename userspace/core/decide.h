@@ -43,6 +43,11 @@ struct decision {
 	enum rule rule;
 	uint32_t rank;		/* in its class, 1: first to be kept; 0: not ranked */
 	uint32_t quota;		/* of its class */
+	/* The grounds of its class, filled in by judge_step(). */
+	enum classifier classifier;
+	uint32_t cpu_line_centi;
+	uint64_t memory_line_bytes;
+	bool held;		/* high by the hysteresis alone */
 	bool told;		/* of RULE_SURPLUS: it was already, within the last hour */
 };
 

@@ -35,6 +35,22 @@ static void compare_sources(const struct judge_policy *policy, const struct judg
 		  (now->skew_us + last->skew_us) * now->model->cpus, &policy->reconcile, books);
 }
 
+static void note_grounds(struct plan *plan, const struct classify_policy *policy)
+{
+	size_t i;
+
+	for (i = 0; i < plan->count; i++) {
+		struct decision *d = &plan->decisions[i];
+
+		d->classifier = policy->classifier;
+		d->cpu_line_centi = classify_cpu_line(policy, d->measure);
+		d->memory_line_bytes = classify_memory_line(policy, d->measure);
+		d->held = policy->classifier == CLASSIFIER_THRESHOLD && d->class == CLASS_HIGH &&
+			  d->measure->cpu_centi < policy->cpu_centi &&
+			  d->measure->memory_bytes < policy->memory_bytes;
+	}
+}
+
 int judge_step(struct judge *j, const struct judge_policy *policy, const struct judge_sight *now,
 	       const struct judge_sight *last, struct judgement *ret)
 {
@@ -64,6 +80,7 @@ int judge_step(struct judge *j, const struct judge_policy *policy, const struct 
 		err = brake_check(&j->brake, ret->plan, &policy->brake, m->boot_time_us, &ret->brake);
 	if (err)
 		goto out;
+	note_grounds(ret->plan, &policy->classify);
 	for (i = 0; i < m->container_count; i++)
 		if (classes[i] != CLASS_UNKNOWN)
 			measure_note_class(&j->measures, i, classes[i] == CLASS_HIGH);

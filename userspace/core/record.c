@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "userspace/core/explain.h"
+
 void record_time(int64_t unix_ms, char *buf)
 {
 	time_t s = (time_t)(unix_ms / 1000);
@@ -78,10 +80,19 @@ cJSON *record_intent(const struct record_origin *from, const struct decision *d,
 	    cJSON_AddStringToObject(o, RECORD_CGROUP, c->path) &&
 	    cJSON_AddNumberToObject(o, RECORD_INTENDED_MS, (double)unix_ms) &&
 	    cJSON_AddNumberToObject(o, RECORD_CGROUP_ID, (double)c->cgroup.inode) &&
+	    !explain_add(o, d) &&
 	    cJSON_AddStringToObject(o, "witness", reconcile_verdict_name(d->books->verdict)))
 		return o;
 	cJSON_Delete(o);
 	return NULL;
+}
+
+int record_would(cJSON *intent)
+{
+	cJSON_DeleteItemFromObjectCaseSensitive(intent, "action");
+	cJSON_DeleteItemFromObjectCaseSensitive(intent, RECORD_CGROUP);
+	cJSON_DeleteItemFromObjectCaseSensitive(intent, RECORD_INTENDED_MS);
+	return cJSON_AddStringToObject(intent, "action", "would_kill") ? 0 : -ENOMEM;
 }
 
 int record_complete(cJSON *intent, const struct record_death *death, int64_t unix_ms)

@@ -47,6 +47,9 @@ void record_time(int64_t unix_ms, char *buf);
  */
 cJSON *record_intent(const struct record_origin *from, const struct decision *d, int64_t unix_ms);
 
+/* An intent becomes the record of what a dry run would have done.  Return: 0 or -ENOMEM. */
+int record_would(cJSON *intent);
+
 /* An intent becomes the record of a kill.  Return: 0 or -ENOMEM. */
 int record_complete(cJSON *intent, const struct record_death *death, int64_t unix_ms);
 

@@ -41,6 +41,16 @@ bool scope_glob(const char *glob, const char *text)
 	return !*glob;
 }
 
+static bool is_writable(const char *text)
+{
+	size_t len = strlen(text), i;
+
+	for (i = 0; i < len; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			return false;
+	return text[len - 1] != ' ' && !strstr(text, " ;");
+}
+
 int scope_add(struct scope *s, const char *text)
 {
 	size_t kind, len = strcspn(text, ":");
@@ -51,6 +61,8 @@ int scope_add(struct scope *s, const char *text)
 	if (kind == KINDS || text[len] != ':' || !text[len + 1])
 		return -EINVAL;
 	text += len + 1;
+	if (!is_writable(text))
+		return -EINVAL;
 	if (strlen(text) >= SCOPE_GLOB_SIZE)
 		return -E2BIG;
 	if (s->count == SCOPE_MAX)

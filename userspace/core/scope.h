@@ -12,7 +12,8 @@ enum scope_kind {
 	SCOPE_RUNTIME,	/* as the module calls it: docker, podman, … */
 };
 
-#define SCOPE_GLOB_SIZE 248
+/* With what stands before it, it has room in a line of a configuration file. */
+#define SCOPE_GLOB_SIZE 160
 #define SCOPE_MAX 64
 
 struct scope_pattern {
@@ -41,6 +42,8 @@ bool scope_glob(const char *glob, const char *text);
  * scope_add() - add a pattern
  * @s: the patterns
  * @text: "label:GLOB", "name:GLOB", "image:GLOB" or "runtime:GLOB"
+ *
+ * A control character, a space at its end or " ;" is refused: no file could hold it.
  *
  * Return: 0; -EINVAL: it isn't one; -E2BIG: it is too long; -ENOSPC: there are too many.
  */

@@ -1,0 +1,387 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""The monitor's policy, natively: what it may do, how it is told, and what it says of it.
+Prints TAP. Usage: check_policy.py [NAME]..."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import termios
+
+sys.dont_write_bytecode = True
+from stand import (MONITOR, NOTHING_KEPT, container_id, equal, nothing_removed, one_line, rules,
+                   run_tests, true)
+
+
+def configure(stand, text, name="monitor.conf"):
+    path = stand.path(name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".new", "w") as file:
+        file.write(text)
+    os.rename(path + ".new", path)
+    return path
+
+
+def of(cycle, container):
+    return next(c for c in cycle["containers"] if c["id"] == container.id)
+
+
+# --- Configuration ---------------------------------------------------------------
+
+def test_drop_in_with_a_mistake(stand):
+    path = configure(stand, "keep-high = 1\n")
+    bad = configure(stand, "# fine\nkeep-low = some\n", "monitor.conf.d/50-mine.conf")
+    one_line(stand.run("--config", path, "--check-config"), 2, f"{bad}:2: ", "keep-low", "some")
+    one_line(stand.run("--config", path), 2, f"{bad}:2: ")
+    os.unlink(bad)
+    os.symlink("/nowhere", bad)
+    one_line(stand.run("--config", path, "--check-config"), 2, bad, "No such file")
+
+
+def test_configuration_at_its_usual_place(stand):
+    """In a file system of its own: /etc is somebody's."""
+    script = ("mount -t tmpfs none /etc && mkdir -p /etc/monitor/monitor.conf.d && "
+              "echo 'snapshot = /from/etc' >/etc/monitor/monitor.conf && $0 --check-config; $0; "
+              "echo 'snapshot = /from/drop-in' >/etc/monitor/monitor.conf.d/a.conf; $0; "
+              "$0 --snapshot /from/option; rm /etc/monitor/monitor.conf; $0; rm -r /etc/monitor; "
+              "$0 --snapshot /without")
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script, MONITOR], capture_output=True,
+                          text=True, env=stand.environment(), check=False)
+    equal(done.stdout, "configuration ok\n", "check")
+    equal(re.findall(r"snapshot (\S+):", done.stderr),
+          ["/from/etc", "/from/drop-in", "/from/option", "/from/drop-in", "/without"], "snapshots")
+
+
+def test_reload(stand):
+    """SIGHUP reads the files again; a bad one leaves the old one in force."""
+    path = configure(stand, "keep-high = 1\nkeep-low = 5\n")
+    heavy, light = stand.container(1, cpu=0.9), stand.container(2, cpu=0.5)
+    monitor = stand.monitor("--json", "--config", path, "--dry-run")
+    monitor.wait_cycle(lambda c: rules(c).get(light.id) == "surplus", "the first policy")
+    configure(stand, "keep-high = 2\nkeep-low = lots\n")
+    monitor.process.send_signal(signal.SIGHUP)
+    monitor.wait_line(b"not reloaded.*the old configuration stays.*monitor.conf:2: keep-low: 'lots'")
+    cycle = monitor.wait_cycle(lambda c: c.get("containers"), "a cycle", monitor.last_cycle())
+    equal(rules(cycle)[light.id], "surplus", "the old policy")
+    configure(stand, "keep-high = 2\nrecord-mib = 7\n")
+    monitor.process.send_signal(signal.SIGHUP)
+    monitor.wait_line(b"reloaded; but these need a restart: record-mib")
+    cycle = monitor.wait_cycle(lambda c: c.get("containers"), "a cycle", monitor.last_cycle() + 1)
+    equal({rules(cycle)[c.id] for c in (heavy, light)}, {"within the quota"}, "the new policy")
+    # Options win then, too.
+    configure(stand, "dry-run = no\ninterval = 3600\nkeep-high = 0\n")
+    monitor.process.send_signal(signal.SIGHUP)
+    monitor.wait_line(b"reloaded; but these need a restart: record-mib|^monitor: reloaded\n")
+    cycle = monitor.wait_cycle(lambda c: c.get("surplus") == 2, "the third policy")
+    equal(cycle["mode"], "dry run", "mode")
+    monitor.end(0, signal.SIGTERM)
+    nothing_removed(stand)
+
+
+def on_a_terminal(stand, *wrap):
+    """A monitor that is the leader of a terminal's session; and its other end."""
+    ours, theirs = pty.openpty()
+
+    def lead():
+        os.setsid()
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+    monitor = stand.monitor("--json", wrap=wrap, preexec_fn=lead, pass_fds=(theirs,))
+    os.close(theirs)
+    monitor.wait_cycle(lambda c: True, "a cycle")
+    return monitor, ours
+
+
+def test_terminal_is_closed(stand):
+    """Then SIGHUP is the end; before that, or under nohup, it isn't."""
+    monitor, terminal = on_a_terminal(stand)
+    monitor.process.send_signal(signal.SIGHUP)
+    monitor.wait_line(b"^monitor: reloaded\n")
+    monitor.wait_cycle(lambda c: True, "it goes on", monitor.last_cycle())
+    os.close(terminal)
+    monitor.end(0)
+    monitor, terminal = on_a_terminal(stand, "sh", "-c", 'trap "" HUP; exec "$@"', "sh")
+    os.close(terminal)
+    monitor.wait_line(b"^monitor: reloaded\n")
+    monitor.wait_cycle(lambda c: True, "it goes on", monitor.last_cycle())
+    monitor.end(0, signal.SIGTERM)
+
+
+# --- Brakes ----------------------------------------------------------------------
+
+def test_disarmed_by_hand(stand):
+    server = stand.log_server()
+    victim = stand.container(1, cpu=0.9)
+    stand.engine.on_list = lambda _: (200, b"[]")
+    monitor = stand.monitor("--json", *NOTHING_KEPT)
+    cycle = monitor.wait_cycle(lambda c: rules(c), "a cycle")
+    equal(cycle["mode"], "armed", "mode")
+    monitor.process.send_signal(signal.SIGUSR1)
+    monitor.wait_line(rb"^monitor: disarmed \(SIGUSR1\)")
+    stand.engine.on_list = lambda _: None
+    seen = monitor.last_cycle()
+    for _ in range(2):
+        cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "it goes on observing", seen)
+        equal((cycle["mode"], cycle["disarmed_by"], cycle["killed"], of(cycle, victim)["outcome"]),
+              ("disarmed", "by hand (SIGUSR1)", 0, "surplus, not removed"), "disarmed")
+        seen = cycle["cycle"]
+    nothing_removed(stand)
+    monitor.process.send_signal(signal.SIGUSR1)
+    monitor.wait_line(rb"^monitor: armed again \(SIGUSR1\)")
+    cycle = monitor.wait_cycle(lambda c: c.get("killed"), "armed again", seen)
+    true(cycle["mode"] == "armed" and "disarmed_by" not in cycle, cycle)
+    monitor.end(0, signal.SIGTERM)
+    equal(stand.engine.deleted(), [victim.id], "removed")
+    equal([r["action"] for r in server.records("logs")], ["killed"], "records")
+
+
+def test_disarmed_in_the_middle_of_a_cycle(stand):
+    """At once: also what is judged already is not carried out."""
+    stand.container(1, cpu=0.9)
+    told = []
+
+    def on_list(_):
+        if len(stand.engine.seen("GET")) == 2 and not told:
+            told.append(monitor.process.send_signal(signal.SIGUSR1))
+
+    stand.engine.on_list = on_list
+    monitor = stand.monitor("--json", *NOTHING_KEPT)
+    cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a cycle with surplus")
+    equal((cycle["mode"], cycle["killed"]), ("disarmed", 0), "mode and killed")
+    monitor.end(0, signal.SIGTERM)
+    nothing_removed(stand)
+
+
+def test_dry_run_is_never_armed(stand):
+    stand.container(1, cpu=0.9)
+    monitor = stand.monitor("--json", "--dry-run", *NOTHING_KEPT)
+    monitor.wait_cycle(lambda c: c.get("surplus"), "a cycle")
+    monitor.process.send_signal(signal.SIGUSR1)
+    monitor.wait_line(b"dry run it stays")
+    cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a cycle", monitor.last_cycle())
+    equal(cycle["mode"], "dry run", "mode")
+    monitor.end(0, signal.SIGTERM)
+    nothing_removed(stand)
+
+
+def test_brake_of_a_cycle(stand):
+    """More than that is not done by half: it disarms, says so, and looks on."""
+    path = configure(stand, "kills-per-cycle = 2\n")
+    containers = [stand.container(n, cpu=0.9) for n in range(3)]
+    monitor = stand.monitor("--config", path, *NOTHING_KEPT)
+    monitor.wait_line(rb"cycle 2  disarmed: 3 kills in this cycle \(kills-per-cycle 2\)")
+    true("SIGUSR1 arms again" in monitor.text(), monitor.text())
+    nothing_removed(stand)
+    # The brake is put off by who has seen why.
+    configure(stand, "kills-per-cycle = 3\n")
+    monitor.process.send_signal(signal.SIGHUP)
+    monitor.wait_line(b"^monitor: reloaded\n")
+    monitor.process.send_signal(signal.SIGUSR1)
+    monitor.wait_line(b"^killed        3 of 3 surplus")
+    monitor.end(0, signal.SIGTERM)
+    equal(stand.engine.deleted(), sorted(c.id for c in containers), "removed")
+
+
+def test_brake_of_an_hour(stand):
+    first = [stand.container(n, cpu=0.9, listed={"Image": f"image-{n}"}) for n in range(2)]
+    monitor = stand.monitor("--json", "--kills-per-hour", "3", *NOTHING_KEPT)
+    monitor.wait_cycle(lambda c: c.get("killed") == 2, "two")
+    stand.container(11, cpu=0.9)
+    stand.container(12, cpu=0.9)
+    cycle = monitor.wait_cycle(lambda c: c["mode"] == "disarmed", "disarmed")
+    equal((cycle["disarmed_by"], cycle["killed"]), ("4 kills within an hour (kills-per-hour 3)", 0), "why")
+    monitor.end(0, signal.SIGTERM)
+    equal(stand.engine.deleted(), sorted(c.id for c in first), "removed")
+
+
+def test_brake_of_an_image(stand):
+    victim = stand.container(1, cpu=0.9, listed={"Image": "a"})
+    other = stand.container(2, cpu=0.9, listed={"Image": "\x1b[31mb"})
+    monitor = stand.monitor("--json", "--kills-per-image", "1", *NOTHING_KEPT)
+    monitor.wait_cycle(lambda c: c.get("killed") == 2, "one of each")
+    stand.container(3, cpu=0.9, listed={"Image": "\x1b[31mb"})
+    cycle = monitor.wait_cycle(lambda c: c["mode"] == "disarmed", "disarmed")
+    equal(cycle["disarmed_by"],
+          "2 kills of the image \\x1b[31mb within an hour (kills-per-image 1)", "why")
+    monitor.end(0, signal.SIGTERM)
+    equal(stand.engine.deleted(), sorted(c.id for c in (victim, other)), "removed")
+
+
+def test_second_monitor(stand):
+    """Also with a spool of its own, and as another user: one that kills for each runtime."""
+    first = stand.monitor("--json")
+    first.wait_cycle(lambda c: True, "a cycle")
+    other = ["--spool", stand.path("spool-2")]
+    alias = stand.path("alias.sock")
+    os.symlink(stand.engine.server_address, alias)
+    one_line(stand.run(*stand.options(), "--no-generator", *other, "--runtime-socket", alias), 1,
+             "another monitor", alias)
+    os.chmod(stand.engine.server_address, 0o666)
+    program = shutil.copy(MONITOR, stand.path("monitor"))
+    os.mkdir(stand.path("home"))
+    os.chown(stand.path("home"), 65534, 65534)
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    one_line(stand.run(*stand.options(), "--no-generator", "--spool", stand.path("home/spool"),
+                       wrap=nobody, program=program), 1, "another monitor")
+    # Who only looks is welcome, and the place is free as soon as the first is dead.
+    stand.run(*stand.options(), "--no-generator", *other, "--dry-run", "--cycles", "1")
+    first.end(-signal.SIGKILL, signal.SIGKILL)
+    stand.spool = other[1]
+    stand.monitor("--json", "--cycles", "1").end(0)
+
+
+# --- Who is meant ----------------------------------------------------------------
+
+def test_scope_and_protect(stand):
+    inside = stand.container(1, cpu=0.9, listed={"Labels": {"team": "web", "x": "y"}})
+    by_name = stand.container(2, cpu=0.9, listed={"Names": ["/web-2"]})
+    outside = stand.container(3, cpu=0.9, listed={"Labels": {"team": "webs"}})
+    spared = stand.container(4, cpu=0.9, listed={"Names": ["/web-db"], "Image": "registry/db:4"})
+    large = stand.container(5, cpu=0.9, listed={"Labels": {"a": "b" * 20000}})
+    path = configure(stand, "scope = label:team=web\nscope = name:web-*\nprotect = image:*/db:*\n")
+    monitor = stand.monitor("--json", "--cycles", "2", "--config", path, *NOTHING_KEPT).end(0)
+    first = monitor.cycles()[0]
+    equal(rules(first), {
+        inside.id: "surplus", by_name.id: "surplus", outside.id: "not governed by the policy",
+        spared.id: "protected by the policy", large.id: "its labels are too long to be read whole"},
+        "rules")
+    equal((of(first, spared)["why"], of(first, spared)["source"]),
+          ("protect = image:*/db:*", "policy"), "why")
+    equal(stand.engine.deleted(), sorted(c.id for c in (inside, by_name)), "removed")
+    equal([c.lives() for c in (outside, spared, large)], [True] * 3, "the others live")
+
+
+def test_young_ones_stay(stand):
+    old, young = stand.container(1, cpu=0.9), stand.container(2, cpu=0.9)
+    # A minute old by the stand.
+    young.start_us += 50_000_000
+    young.fields["StartTimeUs"] = young.start_us
+    monitor = stand.monitor("--json", "--cycles", "1", "--min-age", "30", *NOTHING_KEPT).end(0)
+    equal(rules(monitor.cycles()[0]), {old.id: "surplus", young.id: "below the minimum age"}, "rules")
+    equal((stand.engine.deleted(), young.lives()), ([old.id], True), "removed")
+
+
+def test_window_of_several_cycles(stand):
+    """Nobody is judged before it is over, and a burst within it counts by its share."""
+    burst = stand.container(1, cpu=0.3)
+    monitor = stand.monitor("--json", "--window", "3", "--keep-high", "0")
+    cycle = monitor.wait_cycle(lambda c: c["cycle"] == 2 and rules(c), "the second cycle")
+    equal((of(cycle, burst)["rule"], of(cycle, burst)["why"]),
+          ("new: not seen for a whole window", "new: not seen for a whole window: 2 of its cycles"), "new")
+    nothing_removed(stand)
+    cycle = monitor.wait_cycle(lambda c: c.get("killed"), "the third")
+    equal((cycle["cycle"], of(cycle, burst)["window_cycles"]), (3, 3), "cycle and window")
+    true(25 < of(cycle, burst)["cpu"] < 35, cycle)
+    monitor.end(0, signal.SIGTERM)
+
+
+def test_hysteresis(stand):
+    at_the_line = stand.container(1, memory_mib=110)
+
+    def set_memory(mib):
+        with open(at_the_line.folder + "/memory.current", "w") as file:
+            file.write(f"{mib << 20}\n")
+
+    monitor = stand.monitor("--json", "--hysteresis", "20", "--dry-run")
+    monitor.wait_cycle(lambda c: rules(c) and of(c, at_the_line)["class"] == "high", "high")
+    set_memory(81)
+    cycle = monitor.wait_cycle(lambda c: of(c, at_the_line)["memory"] == 81 << 20, "below the line")
+    equal((of(cycle, at_the_line)["class"], of(cycle, at_the_line)["memory_line"]),
+          ("high", 80 << 20), "still high")
+    true("hysteresis" in of(cycle, at_the_line)["why"], cycle)
+    set_memory(79)
+    cycle = monitor.wait_cycle(lambda c: of(c, at_the_line)["memory"] == 79 << 20, "well below it")
+    equal(of(cycle, at_the_line)["class"], "low", "low")
+    set_memory(99)
+    cycle = monitor.wait_cycle(lambda c: of(c, at_the_line)["memory"] == 99 << 20, "up again")
+    equal((of(cycle, at_the_line)["class"], of(cycle, at_the_line)["memory_distance"]),
+          ("low", -1 << 20), "still low")
+    monitor.end(0, signal.SIGTERM)
+
+
+def test_working_set(stand):
+    """What is only page cache condemns nobody; what can't be read, neither."""
+    cache, own, blind = (stand.container(n, memory_mib=200) for n in range(3))
+    for container, mib in ((cache, 150), (own, 10)):
+        with open(container.folder + "/memory.stat", "w") as file:
+            file.write(f"anon 4096\ninactive_file {mib << 20}\nslab 1\n")
+    stand.module.write()
+    by_current = stand.run(*stand.options(), "explain", "--json")
+    status, out, err = stand.run("explain", *stand.options(), "--json")
+    equal((by_current[0], status, err), (2, 0, ""), "the command stands first")
+    cycle = json.loads(out)
+    equal({c["class"] for c in cycle["containers"]}, {"high"}, "by memory.current")
+    monitor = stand.monitor("--json", "--cycles", "1", "--memory", "working-set", "--keep-high", "0").end(0)
+    cycle = monitor.cycles()[0]
+    equal([(of(cycle, c)["class"], of(cycle, c)["memory"] >> 20) for c in (cache, own)],
+          [("low", 50), ("high", 190)], "by working set")
+    equal(of(cycle, blind)["rule"], "memory.current is not readable", "without memory.stat")
+    equal(stand.engine.deleted(), [own.id], "removed")
+
+
+# --- Why -------------------------------------------------------------------------
+
+def test_explain(stand):
+    heavy, heavier = stand.container(1, cpu=0.5), stand.container(2, cpu=0.9, memory_mib=150)
+    light = stand.container(3, cpu=0.01)
+    stranger = stand.container(4)
+    stand.engine.containers.pop()
+    # Beside a monitor that runs.
+    monitor = stand.monitor("--json", "--cycles", "20", "--keep-high", "2")
+    monitor.wait_cycle(lambda c: True, "a cycle")
+    status, out, err = stand.run("explain", *stand.options(), "--keep-high", "1")
+    equal((status, err), (0, ""), "explain")
+    lines = {line[:12]: line for line in out.splitlines()}
+    true(re.search(r" 90\.\d+ +\+80\.\d+ +150\.0 +\+50\.0 +high +1 of 1 +keep +module and cgroup +"
+                   r"within the quota: high by CPU and memory, rank 1 of the 1 that stay$",
+                   lines[heavier.id[:12]]) or "89." in lines[heavier.id[:12]], out)
+    true(re.search(r"high +2 of 1 +kill +module +surplus: high by CPU, rank 2 of the 1 that stay$",
+                   lines[heavy.id[:12]]), out)
+    true(re.search(r" -8\.\d+ +1\.0 +-99\.0 +low +1 of 3 +keep ", lines[light.id[:12]]) or
+         re.search(r" -9\.\d+ +1\.0 +-99\.0 +low +1 of 3 +keep ", lines[light.id[:12]]), out)
+    true(re.search(r"keep +runtime +not known to the runtime$", lines[stranger.id[:12]]), out)
+    true("1 of 4 containers would be removed" in out, out)
+    status, out, _ = stand.run("explain", *stand.options(), "--keep-high", "1", "--json")
+    cycle = json.loads(out)
+    grounds = of(cycle, heavy)
+    equal((grounds["verdict"], grounds["rank"], grounds["quota"], grounds["cpu_line"], grounds["memory_line"],
+           grounds["source"]), ("kill", 2, 1, 10, 100 << 20, "module"), "grounds")
+    monitor.end(0, signal.SIGTERM)
+    nothing_removed(stand)
+
+
+def test_grounds_in_reports_and_records(stand):
+    server = stand.log_server()
+    kept, victim = stand.container(1, cpu=0.9), stand.container(2, cpu=0.5)
+    monitor = stand.monitor("--json", "--cycles", "1", "--keep-high", "1").end(0)
+    cycle = monitor.cycles()[0]
+    for container, verdict in ((kept, "keep"), (victim, "kill")):
+        grounds = of(cycle, container)
+        equal((grounds["verdict"], grounds["source"], grounds["cpu_line"]), (verdict, "module", 10), "report")
+        true(grounds["cpu_distance"] > 30 and grounds["memory_distance"] == -99 << 20, grounds)
+    (record,) = server.records("logs")
+    for key in ("rank", "quota", "cpu_line", "cpu_distance", "memory_line", "memory_distance",
+                "source", "why", "memory", "window_cycles"):
+        equal(record[key], of(cycle, victim)[key], key)
+
+
+def test_rank_has_no_lines(stand):
+    for number in range(3):
+        stand.container(number, cpu=0.1 * number)
+    stand.module.write()
+    status, out, _ = stand.run("explain", *stand.options(), "--classifier", "rank", "--json")
+    cycle = json.loads(out)
+    equal((status, [c["class"] for c in cycle["containers"]]), (0, ["high", "low", "low"]), "classes")
+    true(all("cpu_line" not in c for c in cycle["containers"]), "lines")
+    true("of the heavier half" in cycle["containers"][0]["why"], cycle)
+    equal(cycle["containers"][0]["id"], container_id(2), "the heaviest")
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests(globals()))
