@@ -2,37 +2,31 @@
 #include "userspace/act.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "userspace/core/record.h"
-#include "userspace/io/cgroup_read.h"
+#include "userspace/fault.h"
 #include "userspace/io/clock.h"
+#include "userspace/io/runtime_end.h"
 
-/* The log server takes at most 1000 records and 1 MiB at once; one of ours is below 4 KiB. */
-#define BATCH_RECORDS 200
 /* Removing ten containers takes a loaded, emulated machine 20 s. */
 #define REMOVE_TIMEOUT_MS 60000
+/* How long a victim may be on its way out before it is said to have survived. */
+#define DYING_MS 60000
+/* To tidy up behind one that died late; it is tried again at the next look. */
+#define TIDY_TIMEOUT_MS 2000
 
-static int put_records(struct spool *spool, enum spool_kind kind, cJSON *records)
+int act_begin(struct act *a, const struct setup *s)
 {
-	int err = 0;
+	return intents_load(&a->intents, s->spool);
+}
 
-	while (!err && cJSON_GetArraySize(records)) {
-		cJSON *batch = cJSON_CreateArray();
-		char *text;
-		int n;
-
-		for (n = 0; n < BATCH_RECORDS && cJSON_GetArraySize(records); n++)
-			cJSON_AddItemToArray(batch, cJSON_DetachItemFromArray(records, 0));
-		text = cJSON_PrintUnformatted(batch);
-		err = text ? spool_put(spool, kind, text) : -ENOMEM;
-		cJSON_free(text);
-		cJSON_Delete(batch);
-	}
-	return err;
+void act_end(struct act *a)
+{
+	intents_forget(&a->intents);
+	comebacks_forget(&a->comebacks);
 }
 
 static struct record_origin origin(const struct setup *s, const struct model *m)
@@ -45,250 +39,338 @@ static struct record_origin origin(const struct setup *s, const struct model *m)
 	};
 }
 
-/* The victims of a plan, and the intents in the same order. */
-static int choose_victims(const struct setup *s, const struct plan *plan, const struct model *m,
-			  struct kill_victim *victims, cJSON *intents)
+/* --- what the witness saw ------------------------------------------------------- */
+
+struct attention {
+	const struct setup *setup;
+	struct view_exits *exits;
+	struct trouble *trouble;
+};
+
+/* During an act that takes long, lest its ring overflow. */
+static void attend(void *ctx)
 {
-	const struct record_origin from = origin(s, m);
-	size_t i, n = 0;
+	const struct attention *a = ctx;
 
-	for (i = 0; i < plan->count; i++) {
-		const struct decision *d = &plan->decisions[i];
-		cJSON *intent;
-
-		if (d->rule != RULE_SURPLUS)
-			continue;
-		intent = record_intent(&from, d, clock_unix_ms());
-		if (!intent)
-			return -ENOMEM;
-		cJSON_AddItemToArray(intents, intent);
-		victims[n++] = (struct kill_victim){
-			.id = d->container->id,
-			.path = d->container->path,
-			.inode = d->container->cgroup.inode,
-		};
-	}
-	return 0;
+	view_drain(a->setup, a->exits, a->trouble);
 }
 
-/* Those that were killed become records; the others leave the list. */
-static int complete_records(cJSON *intents, const struct kill_victim *victims, size_t count)
+/* --- settling ------------------------------------------------------------------- */
+
+/* Old intents are of this boot, or what they meant is gone for sure. */
+static bool is_of_this_boot(const struct setup *s, const struct intent *i)
 {
-	size_t i;
-	int index = 0;
+	const char *boot = cJSON_GetStringValue(cJSON_GetObjectItem(i->told, "boot_id"));
 
-	for (i = 0; i < count; i++) {
-		const struct kill_victim *v = &victims[i];
-		const struct record_death death = {
-			.verified = v->outcome == KILL_VERIFIED,
-			.latency_ms = v->latency_ms,
-		};
-
-		if (v->outcome == KILL_VERIFIED || v->outcome == KILL_UNVERIFIED) {
-			if (record_complete(cJSON_GetArrayItem(intents, index++), &death, clock_unix_ms()))
-				return -ENOMEM;
-		} else {
-			cJSON_DeleteItemFromArray(intents, index);
-		}
-	}
-	return 0;
+	return boot && !strcmp(boot, s->boot_id);
 }
 
-/* Who lives on would be told of every cycle: once an hour is enough. */
-static int tell_dry_run(const struct setup *s, const struct plan *plan, cJSON *intents)
+static double age_ms(const struct intent *i)
 {
-	cJSON *intent = intents->child, *next;
-	size_t i;
-
-	for (i = 0; i < plan->count; i++) {
-		if (plan->decisions[i].rule != RULE_SURPLUS)
-			continue;
-		next = intent->next;
-		if (plan->decisions[i].told)
-			cJSON_Delete(cJSON_DetachItemViaPointer(intents, intent));
-		else if (record_would(intent))
-			return -ENOMEM;
-		intent = next;
-	}
-	return put_records(s->spool, SPOOL_KILLS, intents);
+	return (double)clock_unix_ms() -
+	       cJSON_GetNumberValue(cJSON_GetObjectItem(i->told, RECORD_INTENDED_MS));
 }
 
-/* Evidence that is older than the interval (the machine slept, or we were stopped) is none. */
-static bool is_stale(const struct setup *s, const struct model *m, struct trouble *t)
+static void explain(struct receipt *r, const char *text)
 {
-	uint64_t age_us = clock_boottime_us() - m->boot_time_us;
+	if (!r->reason[0])
+		snprintf(r->reason, sizeof(r->reason), "%s", text);
+}
 
-	if (age_us <= (uint64_t)s->config->interval_s * 1000000)
+/* What died without the runtime's removal is removed, unless it runs again by now. */
+static void tidy(const struct setup *s, struct intent *i)
+{
+	const struct runtime_call call = { .socket = s->runtime_socket };
+	struct runtime_remove removal = { .id = i->victim.id };
+	struct receipt *r = &i->victim.receipt;
+
+	if (!receipt_is_kill(r) || r->runtime == RECEIPT_LET_GO)
+		return;
+	runtime_remove(&call, &removal, 1, false, TIDY_TIMEOUT_MS);
+	if (removal.result == RUNTIME_REMOVED || removal.result == RUNTIME_GONE) {
+		r->runtime = RECEIPT_LET_GO;
+		r->removed_us = clock_boottime_us();
+		receipt_conclude(r);
+	}
+}
+
+/*
+ * An intent without an outcome: is there one now?  Of an earlier monitor's it isn't known
+ * whether the act was begun, so by whose hand its victim died wasn't seen.
+ */
+static bool settle_one(const struct setup *s, struct intent *i)
+{
+	struct receipt *r = &i->victim.receipt;
+	enum receipt_found found;
+
+	if (!is_of_this_boot(s, i)) {
+		r->found = RECEIPT_ABSENT;
+		explain(r, "the machine was booted anew before its end was seen");
+		receipt_conclude(r);
+		return true;
+	}
+	found = kill_look(s->cgroup_root, i->victim.path, i->victim.inode);
+	if (found != RECEIPT_FOUND && found != RECEIPT_UNREADABLE) {
+		r->empty_us = clock_boottime_us();
+		if (!i->ours)
+			explain(r, "intended by a monitor that was ended before it saw the outcome");
+		receipt_conclude(r);
+		/* Another one under its name is somebody's, and is not to be tidied away. */
+		if (found != RECEIPT_REPLACED)
+			tidy(s, i);
+		return true;
+	}
+	/* A clock that was set back makes it young again at worst. */
+	if (age_ms(i) < DYING_MS)
 		return false;
-	trouble_set(t, "the snapshot is %.1f s old by now; nothing is removed",
-		    (double)age_us / 1e6);
+	explain(r, found == RECEIPT_FOUND ? "it still has processes" : "its cgroup can't be read");
+	receipt_conclude(r);
+	r->outcome = RECEIPT_SURVIVED;
 	return true;
 }
 
-/* Intent on disk, then the act, then its record on disk, then the intent may go. */
-bool act_carry_out(const struct setup *s, const struct plan *plan, const struct model *m,
-		   struct kill_victim *victims, struct trouble *t)
+void act_mark(const struct act *a, struct model *m)
 {
+	uint64_t now_us = clock_boottime_us();
+	size_t i;
+
+	for (i = 0; i < m->container_count; i++)
+		m->containers[i].comebacks = comebacks_count(&a->comebacks, &m->containers[i], now_us);
+	for (i = 0; i < a->intents.count; i++) {
+		const struct kill_victim *v = &a->intents.list[i].victim;
+		struct model_container *c = model_find(m, v->id);
+
+		if (c && c->cgroup.inode == v->inode)
+			c->dying = true;
+	}
+}
+
+void act_settle(struct act *a, const struct setup *s, struct trouble *t)
+{
+	size_t n;
+	int err = 0;
+
+	for (n = 0; !err && n < a->intents.count; n++) {
+		struct intent *i = &a->intents.list[n];
+
+		if (i->record || !settle_one(s, i))
+			continue;
+		err = intents_complete(i, clock_unix_ms());
+	}
+	if (!err)
+		err = intents_close(&a->intents, s->spool);
+	if (err)
+		trouble_set(t, "the record of an act: %s; it is tried again", strerror(-err));
+}
+
+/* --- the act -------------------------------------------------------------------- */
+
+/* A plan is for the moment that it was made at. */
+static bool is_current(const struct act *a, const struct setup *s, const struct plan *plan,
+		       struct trouble *t)
+{
+	enum generation_verdict verdict;
+
+	verdict = generation_check(&plan->generation, &a->spent, s->boot_id, clock_boottime_us(),
+				   (uint64_t)s->config->interval_s * 1000000);
+	if (verdict == GENERATION_CURRENT)
+		return true;
+	trouble_set(t, "the plan is refused: %s", generation_text(verdict));
+	return false;
+}
+
+/* How it went, of each; from the decision until the last was dead, and let go. */
+static void note_results(const struct intent *intents, const struct plan *plan, uint64_t from_us,
+			 struct act_result *ret)
+{
+	uint64_t dead_us = 0, clean_us = 0;
+	bool dead = true, clean = true;
+	size_t n;
+
+	for (n = 0; n < plan->kills; n++) {
+		const struct receipt *r = &intents[n].victim.receipt;
+
+		ret->victims[n].receipt = r[0];
+		if (r->found != RECEIPT_FOUND)
+			continue;
+		dead &= r->empty_us != 0;
+		clean &= r->removed_us != 0;
+		dead_us = r->empty_us > dead_us ? r->empty_us : dead_us;
+		clean_us = r->removed_us > clean_us ? r->removed_us : clean_us;
+	}
+	ret->dead_ms = dead && dead_us ? (double)(dead_us - from_us) / 1e3 : -1;
+	ret->clean_ms = clean && clean_us ? (double)(clean_us - from_us) / 1e3 : -1;
+}
+
+static int conclude(struct act *a, const struct plan *plan, size_t first)
+{
+	struct intent *intents = &a->intents.list[first];
+	size_t n, kill = 0;
+	int err = 0;
+
+	for (n = 0; n < plan->count; n++) {
+		struct receipt *r;
+
+		if (plan->decisions[n].rule != RULE_SURPLUS)
+			continue;
+		r = &intents[kill].victim.receipt;
+		receipt_conclude(r);
+		if (r->outcome != RECEIPT_DYING && !err)
+			err = intents_complete(&intents[kill], clock_unix_ms());
+		if (r->outcome != RECEIPT_GONE)
+			comebacks_note(&a->comebacks, plan->decisions[n].container, clock_boottime_us());
+		kill++;
+	}
+	return err;
+}
+
+/* Those that are surplus, as the report names them. */
+static int name_victims(const struct plan *plan, struct act_result *ret)
+{
+	size_t i, n = 0;
+
+	ret->victims = calloc(plan->kills + 1, sizeof(*ret->victims));
+	if (!ret->victims)
+		return -ENOMEM;
+	for (i = 0; i < plan->count; i++)
+		if (plan->decisions[i].rule == RULE_SURPLUS)
+			ret->victims[n++] = (struct kill_victim){
+				.id = plan->decisions[i].container->id,
+				.receipt.outcome = RECEIPT_DRY,
+			};
+	return 0;
+}
+
+static void kill_all(const struct setup *s, struct intent *intents, size_t count,
+		     struct view_exits *exits, struct trouble *t)
+{
+	struct attention attention = { s, exits, t };
+	const struct watch watch = {
+		.fd = s->witness ? witness_fd(s->witness) : -1,
+		.attend = attend,
+		.ctx = &attention,
+	};
 	const struct kill_options options = {
 		.cgroup_root = s->cgroup_root,
 		.runtime_socket = s->runtime_socket,
+		.watch = s->witness ? &watch : NULL,
+		.grace_ms = s->config->grace_s * 1000,
 		.timeout_ms = REMOVE_TIMEOUT_MS,
 	};
-	cJSON *intents = cJSON_CreateArray();
-	bool acted = false;
-	char *text = NULL;
+	struct kill_victim *victims = calloc(count + 1, sizeof(*victims));
+	size_t i;
+
+	if (!victims) {
+		trouble_set(t, "the act: no memory");
+		return;
+	}
+	for (i = 0; i < count; i++)
+		victims[i] = intents[i].victim;
+	kill_for_real(&options, victims, count);
+	for (i = 0; i < count; i++)
+		intents[i].victim = victims[i];
+	free(victims);
+}
+
+/* Who lives on would be told of every cycle: once an hour is enough. */
+static int tell_dry_run(const struct setup *s, const struct plan *plan, const struct model *m)
+{
+	const struct record_origin from = origin(s, m);
+	struct intents would = { 0 };
+	size_t n, kill = 0;
 	int err;
 
-	err = intents ? choose_victims(s, plan, m, victims, intents) : -ENOMEM;
-	if (err) {
-		trouble_set(t, "the plan: %s", strerror(-err));
-		goto out;
+	err = intents_add(&would, &from, plan, m, clock_unix_ms(), &kill);
+	for (n = 0; !err && n < plan->count; n++) {
+		struct intent *i = &would.list[kill];
+
+		if (plan->decisions[n].rule != RULE_SURPLUS)
+			continue;
+		i->victim.receipt.outcome = RECEIPT_DRY;
+		if (!plan->decisions[n].told)
+			err = intents_complete(i, clock_unix_ms());
+		kill++;
 	}
-	if (s->config->dry_run) {
-		kill_dry(victims, plan->kills);
-		err = s->spool ? tell_dry_run(s, plan, intents) : 0;
+	if (!err)
+		err = intents_put(&would, s->spool);
+	intents_forget(&would);
+	return err;
+}
+
+void act_carry_out(struct act *a, const struct setup *s, const struct plan *plan,
+		   const struct model *m, struct view_exits *exits, struct act_result *ret,
+		   struct trouble *t)
+{
+	const struct record_origin from = origin(s, m);
+	uint64_t from_us = clock_boottime_us();
+	size_t first;
+	int err;
+
+	*ret = (struct act_result){ .dead_ms = -1, .clean_ms = -1 };
+	err = name_victims(plan, ret);
+	if (!err && s->config->dry_run) {
+		ret->done = true;
+		err = s->spool ? tell_dry_run(s, plan, m) : 0;
 		if (err)
 			trouble_set(t, "the record of the dry run: %s", strerror(-err));
-		acted = true;
-		goto out;
+		return;
 	}
-	err = act_recover(s);
-	if (err == -EBADMSG) {
-		trouble_set(t, "earlier intents can't be read; they are put aside in the spool");
-	} else if (err) {
-		trouble_set(t, "%s; nothing is removed: %s",
-			    err == -EAGAIN ? "earlier victims are still on their way out" :
-					     "earlier intents are not resolved", strerror(-err));
-		goto out;
-	}
-	text = cJSON_PrintUnformatted(intents);
-	err = text ? spool_intend(s->spool, text) : -ENOMEM;
+	if (!err && !is_current(a, s, plan, t))
+		return;
+	if (!err)
+		err = intents_add(&a->intents, &from, plan, m, clock_unix_ms(), &first);
 	if (err) {
+		trouble_set(t, "the plan: %s", strerror(-err));
+		return;
+	}
+	fault_point("planned");
+	err = intents_save(&a->intents, s->spool);
+	if (err)
 		trouble_set(t, "the intent could not be written, so nothing is removed: %s",
 			    strerror(-err));
-		goto out;
+	fault_point("intended");
+	/* The disk may have taken its time. */
+	if (err || !is_current(a, s, plan, t)) {
+		intents_drop(&a->intents, first);
+		intents_save(&a->intents, s->spool);
+		return;
 	}
-	if (is_stale(s, m, t)) {
-		spool_intent_done(s->spool);
-		goto out;
-	}
-	kill_for_real(&options, victims, plan->kills);
-	acted = true;
-	err = complete_records(intents, victims, plan->kills);
+	a->spent = plan->generation;
+	ret->done = true;
+	kill_all(s, &a->intents.list[first], plan->kills, exits, t);
+	err = conclude(a, plan, first);
+	note_results(&a->intents.list[first], plan, from_us, ret);
+	fault_point("concluded");
 	if (!err)
-		err = put_records(s->spool, SPOOL_KILLS, intents);
-	if (!err)
-		err = spool_intent_done(s->spool);
+		err = intents_close(&a->intents, s->spool);
+	fault_point("closed");
 	if (err)
-		trouble_set(t, "the record of the act, which is told again from its intent: %s",
-			    strerror(-err));
-out:
-	cJSON_free(text);
-	cJSON_Delete(intents);
-	return acted;
+		trouble_set(t, "the record of the act: %s; it is tried again", strerror(-err));
 }
+
+void act_result_free(struct act_result *r)
+{
+	free(r->victims);
+	r->victims = NULL;
+}
+
+/* --- memory --------------------------------------------------------------------- */
 
 void act_record_sample(const struct setup *s, const struct model *m, struct trouble *t)
 {
 	const struct record_origin from = origin(s, m);
 	cJSON *list = cJSON_CreateArray(), *sample = record_memory(&from, m, clock_unix_ms());
+	char *text = NULL;
 	int err = -ENOMEM;
 
-	if (list && sample) {
-		cJSON_AddItemToArray(list, sample);
+	if (list && sample && cJSON_AddItemToArray(list, sample)) {
 		sample = NULL;
-		err = put_records(s->spool, SPOOL_MEMORY, list);
+		text = cJSON_PrintUnformatted(list);
+		err = text ? spool_put(s->spool, SPOOL_MEMORY, text) : -ENOMEM;
 	}
 	if (err)
 		trouble_set(t, "a memory sample is not kept: %s", strerror(-err));
+	cJSON_free(text);
 	cJSON_Delete(sample);
 	cJSON_Delete(list);
-}
-
-/* --- after a crash ------------------------------------------------------------ */
-
-enum fate {
-	FATE_DEAD,	/* its group is gone or empty */
-	FATE_ALIVE,
-	FATE_UNKNOWN,	/* it was in another boot, or can't be looked at */
-};
-
-static enum fate look_up(const struct setup *s, const cJSON *intent)
-{
-	const char *path = cJSON_GetStringValue(cJSON_GetObjectItem(intent, RECORD_CGROUP));
-	const char *boot = cJSON_GetStringValue(cJSON_GetObjectItem(intent, "boot_id"));
-	double id = cJSON_GetNumberValue(cJSON_GetObjectItem(intent, RECORD_CGROUP_ID));
-	int group, events, populated = -ENODEV, err;
-	uint64_t inode;
-
-	if (!path || !boot || strcmp(boot, s->boot_id))
-		return FATE_UNKNOWN;
-	err = cgroup_open(s->cgroup_root, path, &group, &inode);
-	if (err)
-		return err == -ENOENT ? FATE_DEAD : FATE_UNKNOWN;
-	if ((double)inode == id) {
-		events = openat(group, "cgroup.events", O_RDONLY | O_CLOEXEC);
-		populated = events < 0 ? -errno : cgroup_populated(events);
-		if (events >= 0)
-			close(events);
-	}
-	close(group);
-	if (populated == 1)
-		return FATE_ALIVE;
-	return populated == 0 || populated == -ENODEV || populated == -ENOENT ? FATE_DEAD : FATE_UNKNOWN;
-}
-
-/*
- * What was told to die and lives may be in the runtime's hands still, for as long as a
- * removal may take; after that it has survived.
- */
-static bool is_pending(const cJSON *intent)
-{
-	double at = cJSON_GetNumberValue(cJSON_GetObjectItem(intent, RECORD_INTENDED_MS));
-	double age = (double)clock_unix_ms() - at;
-
-	return age >= 0 && age < REMOVE_TIMEOUT_MS;
-}
-
-static int resolve(const struct setup *s, cJSON *intents)
-{
-	/* Dead it is, but by whose hand was not seen. */
-	const struct record_death death = { .verified = false, .latency_ms = -1 };
-	cJSON *item, *next;
-
-	for (item = intents->child; item; item = next) {
-		enum fate fate = look_up(s, item);
-
-		next = item->next;
-		if (fate == FATE_ALIVE && is_pending(item))
-			return -EAGAIN;
-		if (fate != FATE_DEAD)
-			cJSON_Delete(cJSON_DetachItemViaPointer(intents, item));
-		else if (record_complete(item, &death, clock_unix_ms()))
-			return -ENOMEM;
-	}
-	return put_records(s->spool, SPOOL_KILLS, intents);
-}
-
-int act_recover(const struct setup *s)
-{
-	cJSON *intents;
-	char *text;
-	int err;
-
-	err = spool_intended(s->spool, &text);
-	if (err)
-		return err == -ENOENT ? 0 : err;
-	intents = cJSON_Parse(text);
-	free(text);
-	if (!cJSON_IsArray(intents)) {
-		cJSON_Delete(intents);
-		err = spool_intent_broken(s->spool);
-		return err ? err : -EBADMSG;
-	}
-	err = resolve(s, intents);
-	if (!err)
-		err = spool_intent_done(s->spool);
-	cJSON_Delete(intents);
-	return err;
 }

@@ -1,41 +1,77 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Acting and recording: intent on disk, the act, its record on disk. */
+/* Acting and recording: intent on disk, the act, its receipt, its record on disk. */
 #ifndef ACT_H
 #define ACT_H
 
-#include "userspace/core/decide.h"
-#include "userspace/io/kill.h"
+#include "userspace/core/comeback.h"
+#include "userspace/core/generation.h"
+#include "userspace/intents.h"
 #include "userspace/setup.h"
 #include "userspace/trouble.h"
+#include "userspace/view.h"
+
+/* What is remembered from act to act; all zeroes: nothing. */
+struct act {
+	struct intents intents;		/* without an outcome yet */
+	struct comebacks comebacks;
+	struct generation spent;	/* of the last plan that was carried out */
+};
+
+/**
+ * act_begin() - take over what an earlier monitor intended but did not complete
+ * @a: all zeroes; freed by act_end()
+ * @s: what to work with
+ *
+ * Return: 0; -EBADMSG: it can't be read, and is put aside in the spool; negative errno:
+ * then nothing may be removed.
+ */
+int act_begin(struct act *a, const struct setup *s);
+
+/* What has no outcome yet stays on disk. */
+void act_end(struct act *a);
+
+/**
+ * act_settle() - look what became of the intents that have no outcome yet
+ * @a: what is remembered
+ * @s: what to work with
+ * @t: why an outcome could not be recorded; it is tried again
+ *
+ * By looking: a victim that is dead gets its record.  One of another boot is gone, and
+ * nothing else is claimed.  One that lives on after its time has survived.
+ */
+void act_settle(struct act *a, const struct setup *s, struct trouble *t);
+
+/* Marks in a model who is on its way out, and who came back how often. */
+void act_mark(const struct act *a, struct model *m);
+
+/* How it went, for the report. */
+struct act_result {
+	bool done;
+	struct kill_victim *victims;	/* the plan's RULE_SURPLUS in its order; plan->kills */
+	double dead_ms;			/* from the decision until all were seen dead; negative: not */
+	double clean_ms;		/* and until the runtime had let them go */
+};
 
 /**
  * act_carry_out() - do what a plan says
+ * @a: what is remembered
  * @s: what to work with
  * @plan: the plan
  * @m: the model that it rests on
- * @victims: room for plan->kills; filled with the plan's RULE_SURPLUS in its order, and
- *	how it went
+ * @exits: what the witness sees is added
+ * @ret: how it went; its victims are in use as long as the plan and the model are, then
+ *	freed by act_result_free()
  * @t: why it was not done
  *
- * Return: whether it was done; if not, no container was touched.
+ * If it was not done, no container was touched.
  */
-bool act_carry_out(const struct setup *s, const struct plan *plan, const struct model *m,
-		   struct kill_victim *victims, struct trouble *t);
+void act_carry_out(struct act *a, const struct setup *s, const struct plan *plan,
+		   const struct model *m, struct view_exits *exits, struct act_result *ret,
+		   struct trouble *t);
+
+void act_result_free(struct act_result *r);
 
 /* Has a sample of the machine's memory on disk, on its way to the log server. */
 void act_record_sample(const struct setup *s, const struct model *m, struct trouble *t);
-
-/**
- * act_recover() - resolve what an earlier monitor intended but did not complete
- * @s: what to work with
- *
- * By looking: a victim that is dead gets its record.  One of another boot, or that has
- * survived, gets none: nothing is claimed that isn't known.  What can't be read is put
- * aside in the spool.
- *
- * Return: 0; -EBADMSG: they couldn't be read, and are put aside; -EAGAIN: one is still on
- * its way out; negative errno.
- */
-int act_recover(const struct setup *s);
 
 #endif

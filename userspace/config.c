@@ -69,6 +69,10 @@ static const struct setting {
 	  "high consumers that stay, the heaviest (2)", NULL, NULL },
 	{ "keep-low", "N", KIND_UINT, POLICY, AT(policy.decide.keep_low), 0, 100000,
 	  "low consumers that stay, the lightest (3)", NULL, NULL },
+	{ "give-up", "N", KIND_UINT, POLICY, AT(policy.decide.give_up), 0, 100000,
+	  "kills in an hour, after which one that still comes back stays; 0: never (3)", NULL, NULL },
+	{ "grace", "S", KIND_LONG, LIVE, AT(grace_s), 0, 60,
+	  "seconds from a victim's stop signal to its end; 0: it is killed at once (0)", NULL, NULL },
 	{ "classifier", "NAME", KIND_WORD, POLICY, AT(policy.classify.classifier), 0, 0,
 	  "threshold, or rank: the upper half is high (threshold)", classifiers, NULL },
 	{ "high-cpu", "PERCENT", KIND_PERCENT, POLICY, AT(policy.classify.cpu_centi), 0, 100000,
@@ -150,7 +154,7 @@ static void set_defaults(struct config *c)
 		.policy = {
 			.classify = { .cpu_centi = 1000, .memory_bytes = 100ULL << 20 },
 			.measure = { .window = 1 },
-			.decide = { .keep_high = 2, .keep_low = 3 },
+			.decide = { .keep_high = 2, .keep_low = 3, .give_up = 3 },
 			.reconcile = { .tolerance_permille = 50, .tolerance_us = 20000 },
 			/* The generator alone makes 600 an hour, in four images. */
 			.brake = { .cycle = 100, .hour = 1200, .image = 600 },

@@ -31,6 +31,7 @@ struct config {
 	enum config_command command;
 	const char *argument;	/* of the command, from argv; NULL: none */
 	long interval_s;
+	long grace_s;		/* from a victim's stop signal to its end; 0: at once */
 	long cycles;		/* 0: until told to stop */
 	struct judge_policy policy;
 	enum config_bpf bpf;

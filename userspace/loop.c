@@ -105,7 +105,7 @@ static bool may_act(struct loop *l, const struct judgement *j)
 /* A cycle that could not see, or is the first to see, decides nothing. */
 static void cycle(struct loop *l)
 {
-	struct kill_victim *victims = NULL;
+	struct act_result result = { 0 };
 	struct judge_sight seen, before = sight(l, &l->last);
 	struct judgement j;
 	struct report r = { 0 };
@@ -115,6 +115,7 @@ static void cycle(struct loop *l)
 	l->trouble.text[0] = '\0';
 	if (l->setup->spool)
 		r.waiting = spool_waiting(l->setup->spool);
+	act_settle(l->setup->act, l->setup, &l->trouble);
 	err = view_take(l->setup, &l->exits, &now, &l->trouble);
 	l->blind = err;
 	if (err) {
@@ -124,23 +125,26 @@ static void cycle(struct loop *l)
 		print_report(l, &r);
 		return;
 	}
+	act_mark(l->setup->act, now.model);
 	seen = sight(l, &now);
 	err = judge_step(&l->judge, &l->setup->config->policy, &seen, l->last.model ? &before : NULL, &j);
 	r.model = now.model;
 	if (err) {
 		trouble_set(&l->trouble, "deciding: %s", strerror(-err));
 	} else if (j.plan) {
-		victims = calloc(j.plan->kills + 1, sizeof(*victims));
 		r.plan = j.plan;
-		r.victims = victims;
 		if (*j.brake.reason)
 			trouble_set(&l->trouble, "%s would be passed; %s", j.brake.reason,
 				    j.brake.mode == BRAKE_DISARMED ?
 					    "disarmed, nothing is removed any more: SIGUSR1 arms again" :
 					    "armed, it would have disarmed");
-		if (victims && may_act(l, &j) &&
-		    act_carry_out(l->setup, j.plan, now.model, victims, &l->trouble))
+		if (may_act(l, &j))
+			act_carry_out(l->setup->act, l->setup, j.plan, now.model, &l->exits, &result,
+				      &l->trouble);
+		if (result.done) {
+			r.act = &result;
 			r.victim_count = j.plan->kills;
+		}
 		r.witness = now.witness && l->last.witness;
 		r.exits = l->exits.count;
 		r.exits_lost = now.exits_lost - l->last.exits_lost;
@@ -156,7 +160,7 @@ static void cycle(struct loop *l)
 	/* The very first look has nothing to say. */
 	if (l->cycle || l->trouble.text[0])
 		print_report(l, &r);
-	free(victims);
+	act_result_free(&result);
 	judgement_free(&j);
 	view_forget_exits(&l->exits, now.model->boot_time_us);
 	view_free(&l->last);

@@ -183,13 +183,20 @@ static void read_identity(struct setup *s)
 /* What only one that acts needs: the way to the log server, and the workload. */
 static int start_watch(struct setup *s, bool *ret_generator)
 {
+	struct trouble trouble = { "" };
 	char reason[GENERATOR_REASON_SIZE];
-	int err = act_recover(s);
+	int err = act_begin(s->act, s);
 
-	if (err == -EBADMSG)
+	if (err == -EBADMSG) {
 		say("the last run's intents can't be read; they are put aside in %s", s->config->spool);
-	else if (err)
-		say("the last run's intents can't be resolved yet; nothing is removed until they are");
+	} else if (err) {
+		say("the last run's intents can't be taken over: %s; look at %s", strerror(-err),
+		    s->config->spool);
+		return err;
+	}
+	act_settle(s->act, s, &trouble);
+	if (trouble.text[0])
+		say("%s", trouble.text);
 	err = start_compose(s->config, s->runtime_socket);
 	if (err)
 		return err;
@@ -207,7 +214,9 @@ static int start_watch(struct setup *s, bool *ret_generator)
 
 static int run(struct config *config)
 {
-	struct setup setup = { .config = config, .cgroup_root = -1, .signals = { -1, -1, false } };
+	struct act act = { 0 };
+	struct setup setup = { .config = config, .cgroup_root = -1, .act = &act,
+			       .signals = { -1, -1, false } };
 	int status = STATUS_FAILED;
 	bool watch = config->command == CONFIG_WATCH, generator = false, reachable;
 	char reason[LOOP_REASON_SIZE];
@@ -250,6 +259,7 @@ out:
 	}
 	if (reachable)
 		draw(config);
+	act_end(&act);
 	witness_close(setup.witness);
 	spool_close(setup.spool);
 	if (setup.cgroup_root >= 0)

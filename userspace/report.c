@@ -11,33 +11,33 @@
 #include "userspace/core/record.h"
 
 #define MIB (1 << 20)
+#define VERDICT_SIZE (RECEIPT_EVIDENCE_SIZE + 64)
 
 static const struct kill_victim *victim_of(const struct report *r, const struct decision *d)
 {
 	size_t i;
 
 	for (i = 0; i < r->victim_count; i++)
-		if (!strcmp(r->victims[i].id, d->container->id))
-			return &r->victims[i];
+		if (!strcmp(r->act->victims[i].id, d->container->id))
+			return &r->act->victims[i];
 	return NULL;
 }
 
 static void verdict(const struct report *r, const struct decision *d, char *buf, size_t size)
 {
 	const struct kill_victim *v = victim_of(r, d);
-	char why[EXPLAIN_SIZE];
+	char evidence[RECEIPT_EVIDENCE_SIZE], why[EXPLAIN_SIZE];
 
-	if (v && v->outcome == KILL_VERIFIED)
-		snprintf(buf, size, "%s in %.0f ms", kill_outcome_name(v->outcome), v->latency_ms);
-	else if (v && v->reason[0])
-		snprintf(buf, size, "%s: %.200s", kill_outcome_name(v->outcome), v->reason);
-	else if (v)
-		snprintf(buf, size, "%s", kill_outcome_name(v->outcome));
-	else if (d->rule == RULE_SURPLUS)
+	if (v && v->receipt.outcome == RECEIPT_DRY) {
+		snprintf(buf, size, "%s", receipt_outcome_name(v->receipt.outcome));
+	} else if (v) {
+		receipt_evidence(&v->receipt, evidence, sizeof(evidence));
+		snprintf(buf, size, "%s: %s", receipt_outcome_name(v->receipt.outcome), evidence);
+	} else if (d->rule == RULE_SURPLUS) {
 		snprintf(buf, size, "surplus, not removed");
-	else if (d->rule == RULE_KEPT)
+	} else if (d->rule == RULE_KEPT) {
 		snprintf(buf, size, "stays: %s", rule_text(d->rule));
-	else {
+	} else {
 		explain_why(d, why);
 		snprintf(buf, size, "stays: %s", why);
 	}
@@ -45,7 +45,7 @@ static void verdict(const struct report *r, const struct decision *d, char *buf,
 
 static void print_list(const struct report *r, const char *title, enum class class, FILE *out)
 {
-	char id[13], name[64], image[64], what[400], shown[512];
+	char id[13], name[64], image[64], what[VERDICT_SIZE], shown[4 * VERDICT_SIZE];
 	size_t i, n = 0;
 
 	for (i = 0; i < r->plan->count; i++)
@@ -97,7 +97,7 @@ static size_t killed(const struct report *r)
 	size_t i, n = 0;
 
 	for (i = 0; i < r->victim_count; i++)
-		n += r->victims[i].outcome == KILL_VERIFIED || r->victims[i].outcome == KILL_UNVERIFIED;
+		n += receipt_is_kill(&r->act->victims[i].receipt);
 	return n;
 }
 
@@ -124,7 +124,12 @@ void report_text(const struct report *r, FILE *out)
 		print_list(r, "unjudged", CLASS_UNKNOWN, out);
 		if (r->witness)
 			print_cross_check(r, out);
-		fprintf(out, "killed        %zu of %zu surplus\n", killed(r), r->plan->kills);
+		fprintf(out, "killed        %zu of %zu surplus", killed(r), r->plan->kills);
+		if (r->act && r->act->dead_ms >= 0)
+			fprintf(out, "; all dead %.1f ms after the decision", r->act->dead_ms);
+		if (r->act && r->act->clean_ms >= 0)
+			fprintf(out, ", let go by the runtime after %.0f ms", r->act->clean_ms);
+		fputc('\n', out);
 	}
 	if (r->trouble)
 		fprintf(out, "trouble       %s\n", escape(r->trouble, shown, sizeof(shown)));
@@ -193,7 +198,7 @@ static cJSON *container_json(const struct report *r, const struct decision *d)
 	const struct model_container *c = d->container;
 	const struct reconcile_books *b = d->books;
 	cJSON *o = cJSON_CreateObject();
-	char what[400], shown[4 * MODEL_ID_SIZE];
+	char what[VERDICT_SIZE], shown[4 * VERDICT_SIZE];
 
 	verdict(r, d, what, sizeof(what));
 	/* Escaped as for a terminal, where this may end up too. */
@@ -242,6 +247,10 @@ void report_json(const struct report *r, FILE *out)
 	if (r->plan) {
 		cJSON_AddNumberToObject(o, "surplus", (double)r->plan->kills);
 		cJSON_AddNumberToObject(o, "killed", (double)killed(r));
+		if (r->act && r->act->dead_ms >= 0)
+			cJSON_AddNumberToObject(o, "dead_ms", r->act->dead_ms);
+		if (r->act && r->act->clean_ms >= 0)
+			cJSON_AddNumberToObject(o, "clean_ms", r->act->clean_ms);
 		list = cJSON_AddArrayToObject(o, "containers");
 		for (i = 0; i < r->plan->count; i++)
 			cJSON_AddItemToArray(list, container_json(r, &r->plan->decisions[i]));

@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
+#include "userspace/act.h"
 #include "userspace/config.h"
-#include "userspace/io/kill.h"
 #include "userspace/io/server_client.h"
 
 /* One cycle, as it went. */
@@ -17,7 +17,7 @@ struct report {
 	const struct brake *brake;		/* the mode, and why */
 	const struct model *model;
 	const struct plan *plan;		/* NULL: nothing was decided, and trouble says why */
-	const struct kill_victim *victims;	/* of the plan's RULE_SURPLUS, in its order */
+	const struct act_result *act;		/* NULL: nothing was done */
 	size_t victim_count;
 	bool witness;
 	uint64_t exits;				/* seen by the witness since the last cycle */

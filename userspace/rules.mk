@@ -17,8 +17,8 @@ monitor: $(MONITOR_SOURCES:%.c=$(O)/%.o) $(CORE_LIB)
 	$(call msg,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(MONITOR_LIBS)
 
-CORE_TESTS := snapshot_parse model scope measure classify decide brake reconcile record escape \
-	crontab
+CORE_TESTS := snapshot_parse model scope measure classify decide brake reconcile record receipt \
+	generation comeback escape crontab
 CORE_TESTS := $(CORE_TESTS:%=$(O)/tests/unit/test_%)
 $(CORE_TESTS): $(CORE_LIB)
 $(CORE_TESTS): UNIT_LIBS = -lcjson -lm

@@ -9,6 +9,8 @@
 #include "userspace/io/spool.h"
 #include "userspace/io/witness.h"
 
+struct act;
+
 /* All of it is main()'s. */
 struct setup {
 	struct config *config;		/* reloaded between two cycles */
@@ -18,6 +20,7 @@ struct setup {
 	struct server_client *client;
 	struct witness *witness;	/* NULL: none */
 	struct signals signals;
+	struct act *act;		/* what is remembered from act to act */
 	char host[65];
 	char boot_id[64];
 };

@@ -2,6 +2,7 @@
 #include "userspace/view.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,6 +120,7 @@ int view_take(const struct setup *s, struct view_exits *exits, struct view *ret,
 		trouble_set(t, "the model: %s", strerror(-err));
 		return err;
 	}
+	snprintf(v.model->boot_id, sizeof(v.model->boot_id), "%s", s->boot_id);
 	for (i = 0; i < v.model->container_count; i++) {
 		struct model_container *c = &v.model->containers[i];
 

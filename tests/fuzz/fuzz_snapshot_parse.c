@@ -60,7 +60,7 @@ static void check_plan(const struct model *m, const struct plan *plan,
 		       const struct decide_policy *policy)
 {
 	const struct record_origin from = {
-		.host = "h", .boot_id = "b", .instance = plan->instance, .sequence = plan->sequence,
+		.host = "h", .boot_id = "b", .instance = plan->generation.instance, .sequence = plan->generation.sequence,
 	};
 	size_t i, kills = 0, kept = 0;
 

@@ -25,15 +25,15 @@ static void quotas(void **state)
 		assert_int_equal(host_decision(&h, stay[i])->rule, RULE_KEPT);
 	for (i = 0; i < COUNT(go); i++)
 		assert_int_equal(host_decision(&h, go[i])->rule, RULE_SURPLUS);
-	assert_int_equal(h.plan->sequence, 7);
-	assert_string_equal(h.plan->instance, "instance");
+	assert_int_equal(h.plan->generation.sequence, 7);
+	assert_string_equal(h.plan->generation.instance, "instance");
 	plan_free(h.plan);
 }
 
 /* Whatever speaks for keeping one does so before any quota, and fills none. */
 static void kept(void **state)
 {
-	static const struct decide_policy none = { .keep_high = 0, .keep_low = 0 };
+	static const struct decide_policy none = { .keep_high = 0, .keep_low = 0, .give_up = 3 };
 	struct host h;
 
 	(void)state;
@@ -47,6 +47,9 @@ static void kept(void **state)
 	host_measure(&h, host_add(&h, "unreadable", 9000, 900))->has_memory = false;
 	host_measure(&h, host_add(&h, "disputed", 9000, 900))->disputed = 1;
 	host_add(&h, "agreed", 9000, 900);
+	host_add(&h, "dying", 9000, 900)->dying = true;
+	host_add(&h, "back", 9000, 900)->comebacks = 3;
+	host_add(&h, "twice", 9000, 900)->comebacks = 2;
 	h.books[8].verdict = RECONCILE_AGREED;
 	host_add(&h, "unwitnessed", 0, 0);
 	host_decide(&h, &none);
@@ -58,9 +61,12 @@ static void kept(void **state)
 	assert_int_equal(host_decision(&h, "new")->rule, RULE_NEW);
 	assert_int_equal(host_decision(&h, "unreadable")->rule, RULE_UNREADABLE);
 	assert_int_equal(host_decision(&h, "disputed")->rule, RULE_DISPUTED);
+	assert_int_equal(host_decision(&h, "dying")->rule, RULE_DYING);
+	assert_int_equal(host_decision(&h, "back")->rule, RULE_COMES_BACK);
+	assert_int_equal(host_decision(&h, "twice")->rule, RULE_SURPLUS);
 	assert_int_equal(host_decision(&h, "agreed")->rule, RULE_SURPLUS);
 	assert_int_equal(host_decision(&h, "unwitnessed")->rule, RULE_SURPLUS);
-	assert_int_equal(h.plan->kills, 2);
+	assert_int_equal(h.plan->kills, 3);
 	plan_free(h.plan);
 }
 

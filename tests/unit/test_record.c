@@ -31,6 +31,10 @@ static void times(void **state)
 
 static void kill_record(void **state)
 {
+	static const struct receipt killed = {
+		.found = RECEIPT_FOUND, .killed = true, .act_us = 1000, .empty_us = 2237,
+		.reason = "the runtime: \x1b\xff", .outcome = RECEIPT_VERIFIED,
+	};
 	static const struct decide_policy none = { .keep_high = 0, .keep_low = 0 };
 	struct model_container *c;
 	struct host h;
@@ -58,16 +62,53 @@ static void kill_record(void **state)
 	assert_true(number(o, "memory_usage") == 0.13);
 	assert_true(number(o, "memory_current") == 5 << 20);
 
-	assert_int_equal(record_complete(o, &(struct record_death){ .verified = true, .latency_ms = 1.237 },
-					 1000), 0);
+	assert_int_equal(record_complete(o, &killed, 1000), 0);
 	assert_string_equal(text(o, "action"), "killed");
 	assert_string_equal(text(o, "timestamp"), "1970-01-01T00:00:01.000Z");
 	assert_string_equal(text(o, "event_id"), "i-12-0123456789abcdef");
 	assert_true(cJSON_IsTrue(cJSON_GetObjectItem(o, "verified")));
 	assert_true(number(o, "kill_latency_ms") == 1.24);
 	assert_true(number(o, "signal") == 9);
+	assert_string_equal(text(o, "outcome"), "killed and verified");
+	/* What a runtime says may be any bytes. */
+	assert_string_equal(text(o, "evidence"), "cgroup.kill; no witness; populated 0 after 1.2 ms; "
+			    "the runtime: \\x1b\\xff");
+	assert_null(cJSON_GetObjectItem(o, RECORD_CGROUP));
+	assert_null(cJSON_GetObjectItem(o, "processes"));
 	cJSON_Delete(o);
 	plan_free(h.plan);
+}
+
+/* Only what was killed is said to be; by a signal only if there was one. */
+static void actions(void **state)
+{
+	static const struct {
+		struct receipt receipt;
+		const char *action;
+		int signal;	/* 0: none is given */
+	} cases[] = {
+		{ { .outcome = RECEIPT_VERIFIED, .killed = true }, "killed", 9 },
+		{ { .outcome = RECEIPT_UNVERIFIED }, "killed", 9 },
+		{ { .outcome = RECEIPT_VERIFIED, .stopped = true }, "killed", 0 },
+		{ { .outcome = RECEIPT_VERIFIED, .stopped = true, .signal = 15 }, "killed", 15 },
+		{ { .outcome = RECEIPT_GONE }, "gone", 0 },
+		{ { .outcome = RECEIPT_SURVIVED }, "survived", 0 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		cJSON *o = cJSON_CreateObject();
+
+		assert_int_equal(record_complete(o, &cases[i].receipt, 0), 0);
+		assert_string_equal(text(o, "action"), cases[i].action);
+		assert_int_equal(cJSON_HasObjectItem(o, "signal"), cases[i].signal != 0);
+		if (cases[i].signal)
+			assert_true(number(o, "signal") == cases[i].signal);
+		assert_int_equal(cJSON_IsTrue(cJSON_GetObjectItem(o, "verified")),
+				 cases[i].receipt.outcome == RECEIPT_VERIFIED);
+		cJSON_Delete(o);
+	}
 }
 
 static void memory_record(void **state)
@@ -88,6 +129,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(times),
 		cmocka_unit_test(kill_record),
+		cmocka_unit_test(actions),
 		cmocka_unit_test(memory_record),
 	};
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 const char *rule_text(enum rule rule)
 {
@@ -14,6 +15,8 @@ const char *rule_text(enum rule rule)
 		return "the log server";
 	case RULE_PROTECTED:
 		return "label sysinfo.protect=true";
+	case RULE_DYING:
+		return "told to die, not dead yet";
 	case RULE_UNKNOWN:
 		return "not known to the runtime";
 	case RULE_NOT_RUNNING:
@@ -24,6 +27,8 @@ const char *rule_text(enum rule rule)
 		return "not governed by the policy";
 	case RULE_LABELS:
 		return "its labels are too long to be read whole";
+	case RULE_COMES_BACK:
+		return "comes back however often it is killed; end what starts it, or protect it";
 	case RULE_NEW:
 		return "new: not seen for a whole window";
 	case RULE_YOUNG:
@@ -58,6 +63,8 @@ static enum rule keeping_rule(const struct model *m, struct decision *d,
 		return RULE_LOG_SERVER;
 	if (c->runtime.is_protected)
 		return RULE_PROTECTED;
+	if (c->dying)
+		return RULE_DYING;
 	if (!c->runtime.known)
 		return RULE_UNKNOWN;
 	if (!c->runtime.running)
@@ -70,6 +77,8 @@ static enum rule keeping_rule(const struct model *m, struct decision *d,
 		return RULE_OUT_OF_SCOPE;
 	if (spared == SCOPE_UNSURE || governed == SCOPE_UNSURE)
 		return RULE_LABELS;
+	if (policy->give_up && c->comebacks >= policy->give_up)
+		return RULE_COMES_BACK;
 	if (!d->measure->whole)
 		return RULE_NEW;
 	if (is_young(m, c, policy->min_age_us))
@@ -114,8 +123,12 @@ int decide(const struct model *m, const struct measure *measures, const enum cla
 		free(plan);
 		return -ENOMEM;
 	}
-	snprintf(plan->instance, sizeof(plan->instance), "%s", m->instance);
-	plan->sequence = m->sequence;
+	plan->generation = (struct generation){
+		.sequence = m->sequence,
+		.boot_time_us = m->boot_time_us,
+	};
+	memcpy(plan->generation.boot_id, m->boot_id, sizeof(m->boot_id));
+	memcpy(plan->generation.instance, m->instance, sizeof(m->instance));
 	plan->count = m->container_count;
 	for (i = 0; i < m->container_count; i++)
 		plan->decisions[i] = (struct decision){

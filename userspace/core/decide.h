@@ -4,6 +4,7 @@
 #define CORE_DECIDE_H
 
 #include "userspace/core/classify.h"
+#include "userspace/core/generation.h"
 #include "userspace/core/model.h"
 #include "userspace/core/reconcile.h"
 #include "userspace/core/scope.h"
@@ -13,11 +14,13 @@ enum rule {
 	RULE_SELF,		/* the monitor runs in it */
 	RULE_LOG_SERVER,
 	RULE_PROTECTED,		/* label sysinfo.protect=true */
+	RULE_DYING,		/* told to die, and not dead yet */
 	RULE_UNKNOWN,		/* the runtime doesn't list it */
 	RULE_NOT_RUNNING,	/* paused, restarting, being removed */
 	RULE_SPARED,		/* protected by a pattern of the policy */
 	RULE_OUT_OF_SCOPE,	/* the policy doesn't govern it */
 	RULE_LABELS,		/* whether one of these two applies can't be known */
+	RULE_COMES_BACK,	/* killed as often as the policy allows */
 	RULE_NEW,		/* no whole window seen */
 	RULE_YOUNG,		/* below the minimum age */
 	RULE_UNREADABLE,	/* its memory is not known */
@@ -30,6 +33,7 @@ struct decide_policy {
 	uint32_t keep_high;	/* the heaviest of the high stay */
 	uint32_t keep_low;	/* the lightest of the low stay */
 	uint64_t min_age_us;	/* who is younger stays */
+	uint32_t give_up;	/* who was killed so often, and is there again, stays; 0: never */
 	struct scope scope;	/* who is governed at all; empty: everyone */
 	struct scope protect;	/* who stays whatever it uses */
 };
@@ -52,9 +56,7 @@ struct decision {
 };
 
 struct plan {
-	/* The snapshot it rests on. */
-	char instance[64];
-	uint64_t sequence;
+	struct generation generation;	/* the snapshot it rests on */
 	struct decision *decisions;	/* high, low, then unknown; in order of rank */
 	size_t count;
 	size_t kills;

@@ -20,6 +20,8 @@ const char *explain_source(const struct decision *d)
 {
 	switch (d->rule) {
 	case RULE_SELF:
+	case RULE_DYING:
+	case RULE_COMES_BACK:
 		return "monitor";
 	case RULE_LOG_SERVER:
 	case RULE_PROTECTED:
@@ -68,6 +70,10 @@ void explain_why(const struct decision *d, char *buf)
 	case RULE_SPARED:
 		snprintf(buf, EXPLAIN_SIZE, "protect = %s:%s", scope_kind_name(d->pattern->kind),
 			 d->pattern->glob);
+		break;
+	case RULE_COMES_BACK:
+		snprintf(buf, EXPLAIN_SIZE, "%s: killed %u times within an hour", rule_text(d->rule),
+			 d->container->comebacks);
 		break;
 	case RULE_NEW:
 		snprintf(buf, EXPLAIN_SIZE, "%s: %u of its cycles", rule_text(d->rule),

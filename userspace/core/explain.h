@@ -11,7 +11,7 @@
 
 /*
  * Whose word decided: "module", "cgroup", "module and cgroup", "scheduler" (the witness),
- * "runtime", "policy", or "monitor" (of where it runs itself).
+ * "runtime", "policy", or "monitor" (of where it runs itself, and of what it did).
  */
 const char *explain_source(const struct decision *d);
 

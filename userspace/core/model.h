@@ -69,6 +69,8 @@ struct model_container {
 	struct model_cgroup cgroup;
 	struct model_runtime runtime;
 	bool self;			/* the monitor runs in it; filled in by the caller */
+	bool dying;			/* told to die, but not dead yet; likewise */
+	uint32_t comebacks;		/* how often it was killed already; likewise */
 
 	/* Since the last model; meaningless unless has_window. */
 	bool has_window;		/* it was there, the same one, at both ends */
@@ -86,6 +88,7 @@ struct model_process {
 };
 
 struct model {
+	char boot_id[64];		/* of the kernel; filled in by the caller */
 	char instance[64];
 	uint64_t sequence;
 	uint64_t boot_time_us;

@@ -8,6 +8,10 @@
 #include <time.h>
 
 #include "userspace/core/explain.h"
+#include "userspace/core/escape.h"
+
+/* The log server takes texts of up to 1024 bytes. */
+#define LONGEST_TEXT 1000
 
 void record_time(int64_t unix_ms, char *buf)
 {
@@ -95,22 +99,46 @@ int record_would(cJSON *intent)
 	return cJSON_AddStringToObject(intent, "action", "would_kill") ? 0 : -ENOMEM;
 }
 
-int record_complete(cJSON *intent, const struct record_death *death, int64_t unix_ms)
+static const char *action_of(const struct receipt *r)
 {
-	char when[RECORD_TIME_SIZE];
+	if (receipt_is_kill(r))
+		return "killed";
+	return r->outcome == RECEIPT_GONE ? "gone" : "survived";
+}
+
+/* The signal that it died of; 0: by itself, or not known. */
+static int signal_of(const struct receipt *r)
+{
+	if (r->signal || !receipt_is_kill(r))
+		return r->signal;
+	/* Not seen, but there was no other. */
+	return r->stopped ? 0 : SIGKILL;
+}
+
+int record_complete(cJSON *intent, const struct receipt *r, int64_t unix_ms)
+{
+	char when[RECORD_TIME_SIZE], evidence[RECEIPT_EVIDENCE_SIZE], shown[LONGEST_TEXT];
+	double latency_ms = receipt_latency_ms(r);
 
 	record_time(unix_ms, when);
+	receipt_evidence(r, evidence, sizeof(evidence));
 	cJSON_DeleteItemFromObjectCaseSensitive(intent, "action");
 	cJSON_DeleteItemFromObjectCaseSensitive(intent, "timestamp");
 	cJSON_DeleteItemFromObjectCaseSensitive(intent, RECORD_CGROUP);
 	cJSON_DeleteItemFromObjectCaseSensitive(intent, RECORD_INTENDED_MS);
-	return cJSON_AddStringToObject(intent, "action", "killed") &&
-	       cJSON_AddStringToObject(intent, "timestamp", when) &&
-	       cJSON_AddBoolToObject(intent, "verified", death->verified) &&
-	       cJSON_AddNumberToObject(intent, "signal", SIGKILL) &&
-	       (death->latency_ms < 0 ||
-		cJSON_AddNumberToObject(intent, "kill_latency_ms", centi(death->latency_ms))) ?
-		       0 : -ENOMEM;
+	if (!cJSON_AddStringToObject(intent, "action", action_of(r)) ||
+	    !cJSON_AddStringToObject(intent, "timestamp", when) ||
+	    !cJSON_AddBoolToObject(intent, "verified", r->outcome == RECEIPT_VERIFIED) ||
+	    !cJSON_AddStringToObject(intent, "outcome", receipt_outcome_name(r->outcome)) ||
+	    /* It may quote the runtime, and be cut in the middle of a character. */
+	    !cJSON_AddStringToObject(intent, "evidence", escape(evidence, shown, sizeof(shown))))
+		return -ENOMEM;
+	if ((signal_of(r) && !cJSON_AddNumberToObject(intent, "signal", signal_of(r))) ||
+	    (latency_ms >= 0 && !cJSON_AddNumberToObject(intent, "kill_latency_ms", centi(latency_ms))) ||
+	    (r->witness && (!cJSON_AddNumberToObject(intent, "processes", (double)r->process_count) ||
+			    !cJSON_AddNumberToObject(intent, "processes_dead", (double)r->known_dead))))
+		return -ENOMEM;
+	return 0;
 }
 
 cJSON *record_memory(const struct record_origin *from, const struct model *m, int64_t unix_ms)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "userspace/core/decide.h"
+#include "userspace/core/receipt.h"
 
 /* Of an intent only, for whoever finds it after a crash; its record lacks them. */
 #define RECORD_CGROUP "cgroup"			/* path of the victim's own group */
@@ -23,12 +24,6 @@ struct record_origin {
 	const char *boot_id;
 	const char *instance;	/* of the module */
 	uint64_t sequence;	/* of the snapshot that it rests on */
-};
-
-/* How a kill ended. */
-struct record_death {
-	bool verified;		/* its cgroup was seen empty, and the runtime has let it go */
-	double latency_ms;	/* from the act until then; negative: not known */
 };
 
 /* UTC, RFC 3339 with milliseconds, into @buf of RECORD_TIME_SIZE. */
@@ -50,8 +45,17 @@ cJSON *record_intent(const struct record_origin *from, const struct decision *d,
 /* An intent becomes the record of what a dry run would have done.  Return: 0 or -ENOMEM. */
 int record_would(cJSON *intent);
 
-/* An intent becomes the record of a kill.  Return: 0 or -ENOMEM. */
-int record_complete(cJSON *intent, const struct record_death *death, int64_t unix_ms);
+/**
+ * record_complete() - an intent becomes the record of its outcome
+ * @intent: changed
+ * @r: concluded
+ * @unix_ms: now
+ *
+ * Its action is "killed" only if it was; else "gone" or "survived".
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int record_complete(cJSON *intent, const struct receipt *r, int64_t unix_ms);
 
 /* The machine's memory; like record_intent(). */
 cJSON *record_memory(const struct record_origin *from, const struct model *m, int64_t unix_ms);

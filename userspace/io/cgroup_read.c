@@ -117,17 +117,28 @@ void cgroup_read(int root, const char *path, struct model_cgroup *ret)
 	close(fd);
 }
 
-int cgroup_populated(int events)
+int cgroup_memory(int group, uint64_t *ret)
 {
-	char text[256];
-	uint64_t value;
+	return read_number(group, "memory.current", ret);
+}
+
+int cgroup_events_read(int fd, struct cgroup_events *ret)
+{
+	char text[256], again[256];
+	uint64_t populated, frozen;
 	ssize_t n;
 	int err;
 
-	n = pread(events, text, sizeof(text) - 1, 0);
+	n = pread(fd, text, sizeof(text) - 1, 0);
 	if (n < 0)
 		return -errno;
 	text[n] = '\0';
-	err = find_key(text, "populated", &value);
-	return err ? err : !!value;
+	memcpy(again, text, (size_t)n + 1);
+	err = find_key(text, "populated", &populated);
+	if (err)
+		return err;
+	ret->populated = populated;
+	/* Since Linux 5.2. */
+	ret->frozen = !find_key(again, "frozen", &frozen) && frozen;
+	return 0;
 }

@@ -33,12 +33,22 @@ int cgroup_open(int root, const char *path, int *ret_fd, uint64_t *ret_inode);
  */
 void cgroup_read(int root, const char *path, struct model_cgroup *ret);
 
+/* memory.current, in bytes, of an open group.  Return: 0 or negative errno. */
+int cgroup_memory(int group, uint64_t *ret);
+
+/* Of a group and all below it. */
+struct cgroup_events {
+	bool populated;		/* there are processes */
+	bool frozen;		/* they are stopped, by cgroup.freeze */
+};
+
 /**
- * cgroup_populated() - are there processes in a group, or below it?
- * @events: descriptor of its cgroup.events, on which a change raises POLLPRI after this
+ * cgroup_events_read() - read a group's cgroup.events
+ * @fd: descriptor of that file, on which a change raises POLLPRI after this
+ * @ret: what it says
  *
- * Return: 1 or 0; -ENODEV: the group was removed; negative errno.
+ * Return: 0; -ENODEV: the group was removed; negative errno.
  */
-int cgroup_populated(int events);
+int cgroup_events_read(int fd, struct cgroup_events *ret);
 
 #endif

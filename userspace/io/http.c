@@ -71,7 +71,19 @@ static void finish(CURLMsg *done)
 		snprintf(r->reason, sizeof(r->reason), "%s", curl_easy_strerror(done->data.result));
 }
 
-int http_perform(struct http_request *requests, size_t count)
+/* Until something happens, of the requests or of what is watched.  Return: 0 or -EIO. */
+static int wait_for_any(CURLM *multi, const struct watch *watch)
+{
+	struct curl_waitfd extra = { .fd = watch ? watch->fd : -1, .events = CURL_WAIT_POLLIN };
+
+	if (curl_multi_poll(multi, &extra, watch ? 1 : 0, 1000, NULL))
+		return -EIO;
+	if (extra.revents)
+		watch->attend(watch->ctx);
+	return 0;
+}
+
+int http_perform(struct http_request *requests, size_t count, const struct watch *watch)
 {
 	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
 	CURLM *multi = curl_multi_init();
@@ -92,8 +104,7 @@ int http_perform(struct http_request *requests, size_t count)
 	}
 	err = 0;
 	while (running) {
-		if (curl_multi_perform(multi, &running) ||
-		    (running && curl_multi_poll(multi, NULL, 0, 1000, NULL))) {
+		if (curl_multi_perform(multi, &running) || (running && wait_for_any(multi, watch))) {
 			err = -EIO;
 			break;
 		}

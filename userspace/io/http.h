@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "userspace/io/watch.h"
+
 /* CURL_ERROR_SIZE */
 #define HTTP_REASON_SIZE 256
 
@@ -29,10 +31,11 @@ int http_init(void);
  * http_perform() - do all requests at once and wait for their answers
  * @requests: each with its question filled in and the rest zero
  * @count: their number
+ * @watch: attended to meanwhile; NULL: nothing
  *
  * Return: 0 (each request says how it went) or negative errno: none was done.
  */
-int http_perform(struct http_request *requests, size_t count);
+int http_perform(struct http_request *requests, size_t count, const struct watch *watch);
 
 /* printf() into a new string; NULL: no memory. */
 char *http_url(const char *format, ...) __attribute__((format(printf, 1, 2)));

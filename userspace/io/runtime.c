@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "userspace/io/http.h"
+#include "userspace/io/json.h"
 
 /* The list takes milliseconds; a runtime that needs this long is in trouble. */
 #define LIST_TIMEOUT_MS 5000
@@ -30,13 +31,6 @@ const char *runtime_socket(const char *wanted)
 		if (!access(usual[i], F_OK))
 			return usual[i];
 	return NULL;
-}
-
-static const char *string_of(const cJSON *object, const char *key)
-{
-	const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
-
-	return s ? s : "";
 }
 
 /* An entry may come twice: the last one counts. */
@@ -76,11 +70,11 @@ static int fill_in(const cJSON *item, struct model_runtime *r)
 		cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(item, "Names"), 0));
 
 	r->known = true;
-	r->running = !strcmp(string_of(item, "State"), "running");
-	r->is_protected = !strcmp(string_of(labels, RUNTIME_LABEL_PROTECT), "true");
-	r->log_server = !strcmp(string_of(labels, RUNTIME_LABEL_ROLE), "logserver");
+	r->running = !strcmp(json_text(item, "State"), "running");
+	r->is_protected = !strcmp(json_text(labels, RUNTIME_LABEL_PROTECT), "true");
+	r->log_server = !strcmp(json_text(labels, RUNTIME_LABEL_ROLE), "logserver");
 	snprintf(r->name, sizeof(r->name), "%s", name ? name + (*name == '/') : "");
-	snprintf(r->image, sizeof(r->image), "%s", string_of(item, "Image"));
+	snprintf(r->image, sizeof(r->image), "%s", json_text(item, "Image"));
 	return keep_labels(labels, r);
 }
 
@@ -96,7 +90,7 @@ int runtime_parse_list(const char *text, size_t len, struct model *m)
 		return -EBADMSG;
 	}
 	cJSON_ArrayForEach(item, list) {
-		struct model_container *c = model_find(m, string_of(item, "Id"));
+		struct model_container *c = model_find(m, json_text(item, "Id"));
 
 		err = c ? fill_in(item, &c->runtime) : 0;
 		if (err)
@@ -117,7 +111,7 @@ int runtime_list(const char *socket, struct model *m, char *reason)
 		.url = http_url("http://runtime/containers/json"),
 		.timeout_ms = LIST_TIMEOUT_MS,
 	};
-	int err = http_perform(&r, 1);
+	int err = http_perform(&r, 1, NULL);
 
 	if (!err && r.status != 200) {
 		snprintf(reason, RUNTIME_REASON_SIZE, "no list from the runtime at %s: %s (%ld)",
@@ -133,102 +127,4 @@ int runtime_list(const char *socket, struct model *m, char *reason)
 	}
 	http_request_free(&r);
 	return err;
-}
-
-/* The error in an answer to "wait", which comes with status 200 too; NULL: none. */
-static void read_wait_error(const struct http_request *r, char *buf, size_t size)
-{
-	cJSON *o = cJSON_ParseWithLength(r->answer ? r->answer : "", r->answer_len);
-
-	snprintf(buf, size, "%s",
-		 o ? string_of(cJSON_GetObjectItemCaseSensitive(o, "Error"), "Message") :
-		     "its answer is malformed");
-	cJSON_Delete(o);
-}
-
-/* Those that answered "in progress" are asked again, now to wait for the end. */
-static void wait_for_removal(const char *socket, struct runtime_remove *list,
-			    struct http_request *requests, size_t count, long timeout_ms)
-{
-	struct http_request *waits = calloc(count + 1, sizeof(*waits));
-	size_t *which = calloc(count + 1, sizeof(*which));
-	size_t i, n = 0;
-
-	if (!waits || !which)
-		goto out;
-	for (i = 0; i < count; i++) {
-		if (requests[i].status != 409)
-			continue;
-		list[i].result = RUNTIME_NO_ANSWER;
-		waits[n] = (struct http_request){
-			.method = "POST",
-			.unix_socket = socket,
-			.url = http_url("http://runtime/containers/%s/wait?condition=removed", list[i].id),
-			.timeout_ms = timeout_ms,
-		};
-		which[n++] = i;
-	}
-	http_perform(waits, n);
-	for (i = 0; i < n; i++) {
-		struct runtime_remove *r = &list[which[i]];
-
-		/* 200 when it is removed, 404 when it was by the time of asking. */
-		if (waits[i].status == 200)
-			read_wait_error(&waits[i], r->reason, sizeof(r->reason));
-		if (waits[i].status == 404 || (waits[i].status == 200 && !*r->reason))
-			r->result = RUNTIME_GONE;
-	}
-	for (i = 0; i < n; i++)
-		http_request_free(&waits[i]);
-out:
-	free(waits);
-	free(which);
-}
-
-static enum runtime_removal judge(const struct http_request *r)
-{
-	switch (r->status) {
-	case 200:
-	case 204:
-		return RUNTIME_REMOVED;
-	case 404:
-		return RUNTIME_GONE;
-	case 0:
-		return RUNTIME_NO_ANSWER;
-	}
-	return r->status < 500 ? RUNTIME_REFUSED : RUNTIME_NO_ANSWER;
-}
-
-void runtime_remove(const char *socket, struct runtime_remove *list, size_t count, long timeout_ms)
-{
-	struct http_request *requests = calloc(count + 1, sizeof(*requests));
-	size_t i;
-	int err;
-
-	for (i = 0; i < count; i++) {
-		list[i].result = RUNTIME_NO_ANSWER;
-		snprintf(list[i].reason, sizeof(list[i].reason), "no memory to ask it");
-	}
-	if (!requests)
-		return;
-	for (i = 0; i < count; i++)
-		requests[i] = (struct http_request){
-			.method = "DELETE",
-			.unix_socket = socket,
-			.url = http_url("http://runtime/containers/%s?force=true", list[i].id),
-			.timeout_ms = timeout_ms,
-		};
-	err = http_perform(requests, count);
-	for (i = 0; !err && i < count; i++) {
-		struct http_request *r = &requests[i];
-
-		list[i].result = judge(r);
-		snprintf(list[i].reason, sizeof(list[i].reason), "%ld %.200s", r->status,
-			 r->status ? (r->answer ? r->answer : "") : r->reason);
-	}
-	if (!err)
-		wait_for_removal(socket, list, requests, count, timeout_ms);
-	for (i = 0; i < count; i++)
-		http_request_free(&requests[i]);
-	free(requests);
 }

@@ -37,32 +37,4 @@ int runtime_list(const char *socket, struct model *m, char *reason);
  */
 int runtime_parse_list(const char *text, size_t len, struct model *m);
 
-enum runtime_removal {
-	RUNTIME_REMOVED,	/* by this request */
-	RUNTIME_GONE,		/* was not there any more, or was on its way out and went */
-	RUNTIME_REFUSED,	/* it said no */
-	RUNTIME_NO_ANSWER,	/* may still do it */
-};
-
-/* One container to be removed, and how that went. */
-struct runtime_remove {
-	const char *id;
-	enum runtime_removal result;
-	char reason[RUNTIME_REASON_SIZE];	/* unless it is gone */
-};
-
-/**
- * runtime_remove() - kill and remove containers, all at once
- * @socket: of the runtime
- * @list: the containers
- * @count: their number
- * @timeout_ms: for each
- *
- * One that the runtime is removing already (it was started to be removed at its end) is
- * waited for.
- *
- * Each one says how it went.
- */
-void runtime_remove(const char *socket, struct runtime_remove *list, size_t count, long timeout_ms);
-
 #endif

@@ -79,7 +79,7 @@ static bool send_batch(struct server_client *c, const struct spool_batch *batch)
 		.body = batch->body,
 		.timeout_ms = time_left(c),
 	};
-	int err = r.timeout_ms ? http_perform(&r, 1) : -ETIMEDOUT;
+	int err = r.timeout_ms ? http_perform(&r, 1, NULL) : -ETIMEDOUT;
 	bool stored = !err && r.status == 200 && answers(&r, "received");
 	bool refused = !err && is_refusal(&r);
 
@@ -262,7 +262,7 @@ int server_draw(const char *url, const char *folder, char *reason)
 			.timeout_ms = DRAW_TIMEOUT_MS,
 		};
 
-		err = http_perform(&r, 1);
+		err = http_perform(&r, 1, NULL);
 		if (!err && r.status != 200) {
 			err = -EIO;
 			snprintf(reason, HTTP_REASON_SIZE, "%s/%s: %.150s (%ld)", url, paths[i],

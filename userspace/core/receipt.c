@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "userspace/core/receipt.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *receipt_outcome_name(enum receipt_outcome outcome)
+{
+	switch (outcome) {
+	case RECEIPT_VERIFIED:
+		return "killed and verified";
+	case RECEIPT_UNVERIFIED:
+		return "killed, unverified";
+	case RECEIPT_GONE:
+		return "was already gone";
+	case RECEIPT_DYING:
+		return "told to die, not dead yet";
+	case RECEIPT_DRY:
+		return "would be killed (dry run)";
+	case RECEIPT_SURVIVED:
+		break;
+	}
+	return "survived";
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	const struct receipt_process *p = a, *q = b;
+
+	return p->pid < q->pid ? -1 : p->pid > q->pid;
+}
+
+/* A pid is nobody's for good: with another start it is another process. */
+static struct receipt_process *find(const struct receipt *r, const struct receipt_death *d)
+{
+	const struct receipt_process key = { .pid = d->pid };
+	struct receipt_process *p = NULL;
+
+	if (r->process_count)
+		p = bsearch(&key, r->processes, r->process_count, sizeof(key), by_pid);
+	return p && p->start_us == d->start_us ? p : NULL;
+}
+
+void receipt_note(struct receipt *r, const struct receipt_death *d)
+{
+	struct receipt_process *p = find(r, d);
+
+	if (p && !p->dead) {
+		p->dead = true;
+		r->known_dead++;
+	}
+	/* What died before is no work of the act. */
+	if (!r->act_us || d->exit_us < r->act_us)
+		return;
+	if (d->signal == SIGKILL)
+		r->by_sigkill++;
+	else if (d->signal)
+		r->by_signal++;
+	else
+		r->by_itself++;
+	if (d->exit_us > r->last_us)
+		r->last_us = d->exit_us;
+	if (d->init)
+		r->signal = d->signal;
+}
+
+static bool all_seen(const struct receipt *r)
+{
+	return !r->witness || r->known_dead == r->process_count;
+}
+
+/* They all ended by themselves while nobody had asked them to. */
+static bool ended_by_itself(const struct receipt *r)
+{
+	return r->witness && r->empty_us && !r->stopped && r->by_itself && !r->by_sigkill &&
+	       !r->by_signal;
+}
+
+void receipt_conclude(struct receipt *r)
+{
+	bool told = r->stopped || r->killed || r->runtime == RECEIPT_LET_GO ||
+		    r->runtime == RECEIPT_SILENT;
+
+	if (r->found == RECEIPT_UNREADABLE)
+		r->outcome = RECEIPT_SURVIVED;
+	else if (r->found != RECEIPT_FOUND || ended_by_itself(r))
+		r->outcome = RECEIPT_GONE;
+	else if (!r->empty_us)
+		r->outcome = told ? RECEIPT_DYING : RECEIPT_SURVIVED;
+	else if (r->act_us && r->runtime == RECEIPT_LET_GO && all_seen(r))
+		r->outcome = RECEIPT_VERIFIED;
+	else
+		r->outcome = RECEIPT_UNVERIFIED;
+}
+
+static double ms_since_act(const struct receipt *r, uint64_t at_us)
+{
+	return at_us > r->act_us ? (double)(at_us - r->act_us) / 1e3 : 0;
+}
+
+double receipt_latency_ms(const struct receipt *r)
+{
+	return r->act_us && r->empty_us ? ms_since_act(r, r->empty_us) : -1;
+}
+
+/* What has no room is left out. */
+static void say(char *buf, size_t size, size_t *len, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static void say(char *buf, size_t size, size_t *len, const char *format, ...)
+{
+	va_list ap;
+	int n;
+
+	if (*len + 2 >= size)
+		return;
+	if (*len)
+		*len += (size_t)snprintf(buf + *len, size - *len, "; ");
+	va_start(ap, format);
+	n = vsnprintf(buf + *len, size - *len, format, ap);
+	va_end(ap);
+	*len += n > 0 ? (size_t)n : 0;
+	if (*len >= size)
+		*len = size - 1;
+}
+
+static const char *found_text(enum receipt_found found)
+{
+	switch (found) {
+	case RECEIPT_ABSENT:
+		return "its cgroup was gone before the act";
+	case RECEIPT_REPLACED:
+		return "another cgroup has its name now";
+	case RECEIPT_EMPTY:
+		return "its cgroup was empty before the act";
+	case RECEIPT_UNREADABLE:
+		return "its cgroup can't be read";
+	case RECEIPT_FOUND:
+		break;
+	}
+	return "";
+}
+
+static void tell_deaths(const struct receipt *r, char *buf, size_t size, size_t *len)
+{
+	if (!r->witness) {
+		say(buf, size, len, "no witness");
+		return;
+	}
+	say(buf, size, len, "%zu of %zu processes seen to die", r->known_dead, r->process_count);
+	if (r->by_sigkill || r->by_signal || r->by_itself)
+		say(buf, size, len, "%zu deaths since: %zu by SIGKILL, %zu by another signal, %zu by exit, the last after %.1f ms",
+		    r->by_sigkill + r->by_signal + r->by_itself, r->by_sigkill, r->by_signal,
+		    r->by_itself, ms_since_act(r, r->last_us));
+}
+
+void receipt_evidence(const struct receipt *r, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	*buf = '\0';
+	if (r->found != RECEIPT_FOUND) {
+		say(buf, size, &len, "%s", found_text(r->found));
+	} else if (!r->act_us) {
+		say(buf, size, &len, "the act was not seen; %s", r->empty_us ? "it is dead" : "it lives");
+	} else {
+		say(buf, size, &len, "%s%s%s", r->frozen ? "frozen; " : "",
+		    r->stopped ? "stop signal sent, " : "",
+		    r->killed ? "cgroup.kill" : "no cgroup.kill");
+		tell_deaths(r, buf, size, &len);
+		if (r->empty_us)
+			say(buf, size, &len, "populated 0 after %.1f ms", receipt_latency_ms(r));
+		else
+			say(buf, size, &len, "not seen empty");
+		if (r->removed_us)
+			say(buf, size, &len, "let go by the runtime after %.0f ms",
+			    ms_since_act(r, r->removed_us));
+		if (r->empty_us && r->has_memory && r->memory_before > r->memory_after)
+			say(buf, size, &len, "%.1f MiB given back",
+			    (double)(r->memory_before - r->memory_after) / (1 << 20));
+	}
+	if (r->reason[0])
+		say(buf, size, &len, "%s", r->reason);
+}
