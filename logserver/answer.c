@@ -126,6 +126,29 @@ void request_refuse(struct request *request, unsigned int status, const char *fo
 	va_end(args);
 }
 
+static void refuse_loading(struct http *http, struct request *request)
+{
+	request_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE,
+		       "the index is being made from the lines, %.1f %% done",
+		       store_progress(http->options.store) * 100);
+}
+
+bool request_can_be_answered(struct http *http, struct request *request)
+{
+	switch (request->route.id) {
+	case ROUTE_HEALTH:
+	case ROUTE_READY:
+	case ROUTE_METRICS:
+	case ROUTE_OPENAPI:
+		return true;
+	default:
+		if (store_progress(http->options.store) == 1)
+			return true;
+		refuse_loading(http, request);
+		return false;
+	}
+}
+
 /* RFC 9457, with what the contract promises beside it: error, index and field. */
 enum MHD_Result answer_refusal(struct http *http, struct request *request)
 {
@@ -462,16 +485,17 @@ static enum MHD_Result answer_metrics(struct http *http, struct request *request
 		.type = plain ? "text/plain; version=0.0.4; charset=utf-8" :
 				"application/openmetrics-text; version=1.0.0; charset=utf-8",
 	};
-	struct store_extent extents[RECORD_KINDS];
+	struct store_extent extents[RECORD_KINDS] = { 0 };
+	double progress = store_progress(http->options.store);
 	char *text = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
 
 	if (!out)
 		return MHD_NO;
-	for (int kind = 0; kind < RECORD_KINDS; kind++)
+	for (int kind = 0; kind < RECORD_KINDS && progress == 1; kind++)
 		store_extent(http->options.store, kind, &extents[kind]);
-	metrics_write(out, &http->metrics, extents, !plain);
+	metrics_write(out, &http->metrics, progress, extents, !plain);
 	if (fclose(out)) {
 		free(text);
 		return MHD_NO;
@@ -500,6 +524,10 @@ static enum MHD_Result answer_ready(struct http *http, struct request *request)
 					     store_check(http->options.store, failed);
 	if (!err)
 		return answer_status(http, request, "ready");
+	if (err == -EINPROGRESS) {
+		refuse_loading(http, request);
+		return answer_refusal(http, request);
+	}
 	request_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "records can't be stored: %s",
 		       err == -ESHUTDOWN ? "the server is stopping" : strerrordesc_np(-err));
 	return answer_refusal(http, request);

@@ -150,7 +150,8 @@ static void begin(struct http *http, struct request *request, const char *method
 	} else if (err) {
 		request_refuse(request, MHD_HTTP_NOT_FOUND, "there is no such path");
 	}
-	if (request->refusal || request->route.id != ROUTE_STORE)
+	if (request->refusal || !request_can_be_answered(http, request) ||
+	    request->route.id != ROUTE_STORE)
 		return;
 
 	deadline_set(http->deadlines, deadline_of(request->connection),
@@ -243,7 +244,8 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 	/* From here on it is the answer's time. */
 	deadline_set(http->deadlines, deadline_of(connection), LIMITS_ANSWER_S);
 	if (request->refusal) {
-		if (request->route.id == ROUTE_STORE)
+		if (request->route.id == ROUTE_STORE &&
+		    request->refusal < MHD_HTTP_INTERNAL_SERVER_ERROR)
 			atomic_fetch_add(&http->metrics.rejected[request->route.kind], 1);
 		return answer_refusal(http, request);
 	}

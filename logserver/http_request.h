@@ -52,7 +52,9 @@ struct request {
 const char *request_header(const struct request *request, const char *name);
 void request_release_body(struct http *http, struct request *request);
 
-/* answer.c: queue the answer that the route asks for, or the refusal. */
+/* answer.c: whether the route can be answered now; if not, it is refused. */
+bool request_can_be_answered(struct http *http, struct request *request);
+/* Queue the answer that the route asks for, or the refusal. */
 enum MHD_Result answer_route(struct http *http, struct request *request);
 enum MHD_Result answer_refusal(struct http *http, struct request *request);
 

@@ -122,6 +122,9 @@
 #define LIMITS_ROTATE_BYTES (64 * 1024 * 1024)
 #define LIMITS_LEAST_ROTATE_BYTES (64 * 1024)
 #define LIMITS_MOST_ROTATE_BYTES (256 * 1024 * 1024)
+/* A start with no more than this to read (after a kill; half a second) reads it, then
+ * listens; with more it listens at once and answers 503 until it has read it. */
+#define LIMITS_LOAD_AWAITED_BYTES (32 * 1024 * 1024)
 /* Records that are brought to the index in one go: enough of them lie on the same
  * pages, few enough are read again after a kill -9 (a tenth of a second). */
 #define LIMITS_INDEX_RECORDS 8192

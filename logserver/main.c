@@ -278,23 +278,26 @@ static void index_changed(enum record_kind kind, int err)
 	}
 }
 
-static void report_start(const struct store_report reports[RECORD_KINDS])
+static void log_loaded(enum record_kind kind, int err, const struct store_report *report)
 {
-	for (int kind = 0; kind < RECORD_KINDS; kind++) {
-		const struct store_report *report = &reports[kind];
-		const char *name = store_file_name(kind);
+	const char *name = store_file_name(kind);
 
-		printf("%s: %lld records, %lld of them read\n", name, (long long)report->records,
-		       (long long)report->read);
-		if (report->rebuilt)
-			complain("%s: its index was made anew", name);
-		if (report->torn)
-			complain("%s: cut off %lld bytes of a record that was never acknowledged",
-				 name, (long long)report->torn);
-		if (report->damaged)
-			complain("%s: %lld damaged lines are left as they are and not given out",
-				 name, (long long)report->damaged);
+	if (err) {
+		complain("%s: %s", name, strerror(-err));
+		atomic_store(&failed, true);
+		kill(getpid(), SIGTERM);
+		return;
 	}
+	printf("%s: %lld records, %lld of them read\n", name, (long long)report->records,
+	       (long long)report->read);
+	if (report->rebuilt)
+		complain("%s: its index was made anew", name);
+	if (report->torn)
+		complain("%s: cut off %lld bytes of a record that was never acknowledged", name,
+			 (long long)report->torn);
+	if (report->damaged)
+		complain("%s: %lld damaged lines are left as they are and not given out", name,
+			 (long long)report->damaged);
 }
 
 /* A whole file of PEM, to be freed; NULL: it was complained about. */
@@ -348,7 +351,6 @@ static bool read_credentials(const struct options *options, struct auth *auth,
 static int serve(const struct options *options, const struct addrinfo *address,
 		 const sigset_t *ends)
 {
-	struct store_report reports[RECORD_KINDS];
 	struct http_options http_options = { .listen_fd = -1 };
 	struct store_options store_options;
 	struct graphs *graphs = NULL;
@@ -379,8 +381,9 @@ static int serve(const struct options *options, const struct addrinfo *address,
 		.keep_ms = options->keep_days * 24 * 3600 * 1000,
 		.listener = { graphs, graphs_add, graphs_save_state, graphs_load_state },
 		.index_changed = index_changed,
+		.loaded = log_loaded,
 	};
-	err = store_open(&store_options, &store, reports);
+	err = store_open(&store_options, &store);
 	if (err == -EWOULDBLOCK) {
 		complain("%s: another log server has its files open", options->data);
 		goto out;
@@ -390,7 +393,12 @@ static int serve(const struct options *options, const struct addrinfo *address,
 			 strerror(-err));
 		goto out;
 	}
-	report_start(reports);
+	/* Mostly all is read by now. Else who asks is told how far it is. */
+	err = store_wait(store);
+	if (err && err != -EINPROGRESS)
+		goto out;
+	if (err)
+		printf("the index is being made; until then /readyz says how far it is\n");
 	if (mkdir(images, 0755) && errno != EEXIST) {
 		complain("%s: %s; name another directory with --images", images, strerror(errno));
 		goto out;

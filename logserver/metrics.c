@@ -53,7 +53,7 @@ static void write_extents(FILE *out, bool openmetrics,
 	}
 }
 
-void metrics_write(FILE *out, const struct metrics *metrics,
+void metrics_write(FILE *out, const struct metrics *metrics, double loaded,
 		   const struct store_extent extents[RECORD_KINDS], bool openmetrics)
 {
 	write_counters(out, openmetrics, "records_stored", "Records made durable.", metrics->stored);
@@ -63,7 +63,11 @@ void metrics_write(FILE *out, const struct metrics *metrics,
 		       "Requests whose records were malformed.", metrics->rejected);
 	write_counters(out, openmetrics, "requests_failed",
 		       "Requests whose records could not be stored.", metrics->failed);
-	write_extents(out, openmetrics, extents);
+	describe(out, openmetrics, "loaded_ratio", "gauge",
+		 "How much of the logs is loaded; records are taken and given out when all is.");
+	fprintf(out, "logserver_loaded_ratio %.3f\n", loaded);
+	if (loaded == 1)
+		write_extents(out, openmetrics, extents);
 	describe(out, openmetrics, "responses", "counter", "Responses by HTTP status.");
 	for (int status = 0; status < METRICS_STATUSES; status++) {
 		uint_fast64_t count = atomic_load(&metrics->by_status[status]);

@@ -19,8 +19,9 @@ struct metrics {
 	atomic_uint_fast64_t by_status[METRICS_STATUSES];
 };
 
-/* As OpenMetrics, or as the text format that is older than it. */
-void metrics_write(FILE *out, const struct metrics *metrics,
+/* As OpenMetrics, or as the text format that is older than it. @extents are not known
+ * while @loaded, the part of the logs that is loaded, is less than 1. */
+void metrics_write(FILE *out, const struct metrics *metrics, double loaded,
 		   const struct store_extent extents[RECORD_KINDS], bool openmetrics);
 
 #endif

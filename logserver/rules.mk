@@ -53,6 +53,13 @@ FUZZERS += $(LOGSERVER_FUZZERS)
 
 SUITES += $(addprefix tests/logserver/check_,http.py store.py threads.py)
 tests/logserver/check_threads.py: | $(O)/logserver/logserver-tsan
+tests/logserver/check_store.py: | $(O)/tests/logserver/bad_disk.so
+
+$(O)/tests/logserver/bad_disk.so: tests/logserver/bad_disk.c
+	$(call msg,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(CFLAGS) $(filter-out -Wmissing-prototypes,$(WARN)) -D_GNU_SOURCE \
+		-fPIC -shared -o $@ $<
 
 # The same suite with the sanitizers watching: AddressSanitizer and
 # UndefinedBehaviorSanitizer, then ThreadSanitizer.

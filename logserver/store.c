@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -18,6 +19,10 @@ struct store {
 	struct store_options options;
 	int directory_fd;
 	struct store_log logs[RECORD_KINDS];
+
+	pthread_t loader;
+	bool has_loader;
+	struct store_loading loading;
 };
 
 static const char *const log_names[RECORD_KINDS] = {
@@ -32,34 +37,97 @@ const char *store_file_name(enum record_kind kind)
 
 /* --- Opening ------------------------------------------------------------------- */
 
-static int open_log(struct store *store, enum record_kind kind, struct store_report *report)
+static int open_log(struct store *store, enum record_kind kind)
 {
 	struct store_log *log = &store->logs[kind];
+	struct stat st;
 	int err;
 
 	err = files_open(&log->files, store->directory_fd, log_names[kind]);
-	if (!err)
-		err = store_log_load(log, report);
+	if (err)
+		return err;
+	if (fstat(log->files.fd, &st))
+		return -errno;
+	log->load_start = files_start(&log->files);
+	log->load_end = log->files.start + st.st_size;
+	atomic_store(&log->load_at, log->load_start);
+	return 0;
+}
+
+static int load_log(struct store *store, enum record_kind kind)
+{
+	struct store_log *log = &store->logs[kind];
+	struct store_report report = { 0 };
+	int err;
+
+	err = store_log_load(log, &report);
 	if (!err)
 		err = store_worker_start(log);
+	/* Nobody waits to hear that it was told to stop. */
+	if (err != -ECANCELED)
+		store->options.loaded(kind, err, &report);
 	return err;
 }
 
-int store_open(const struct store_options *options, struct store **ret,
-	       struct store_report ret_reports[RECORD_KINDS])
+static void *load(void *context)
 {
-	struct store_report reports[RECORD_KINDS] = { 0 };
+	struct store *store = context;
+	int err = 0;
+
+	for (int kind = 0; kind < RECORD_KINDS && !err; kind++)
+		err = load_log(store, kind);
+	pthread_mutex_lock(&store->loading.lock);
+	atomic_store(&store->loading.err, err);
+	pthread_cond_signal(&store->loading.changed);
+	pthread_mutex_unlock(&store->loading.lock);
+	return NULL;
+}
+
+int store_wait(struct store *store)
+{
+	struct store_loading *loading = &store->loading;
+	int err;
+
+	pthread_mutex_lock(&loading->lock);
+	while ((err = atomic_load(&loading->err)) == -EINPROGRESS && !loading->takes_long)
+		pthread_cond_wait(&loading->changed, &loading->lock);
+	pthread_mutex_unlock(&loading->lock);
+	return err;
+}
+
+double store_progress(struct store *store)
+{
+	double read = 0, all = 0;
+
+	if (!atomic_load(&store->loading.err))
+		return 1;
+	for (int kind = 0; kind < RECORD_KINDS; kind++) {
+		struct store_log *log = &store->logs[kind];
+
+		read += (double)(atomic_load(&log->load_at) - log->load_start);
+		all += (double)(log->load_end - log->load_start);
+	}
+	/* The last bytes are not yet in use when they are read. */
+	return read < all * 0.999 ? read / all : 0.999;
+}
+
+int store_open(const struct store_options *options, struct store **ret)
+{
 	struct store *store = calloc(1, sizeof(*store));
 	int err = 0;
 
 	if (!store)
 		return -ENOMEM;
 	store->options = *options;
+	atomic_init(&store->loading.err, -EINPROGRESS);
+	pthread_mutex_init(&store->loading.lock, NULL);
+	pthread_cond_init(&store->loading.changed, NULL);
 	for (int kind = 0; kind < RECORD_KINDS; kind++) {
 		struct store_log *log = &store->logs[kind];
 
 		log->kind = kind;
 		log->options = &store->options;
+		log->loading = &store->loading;
 		log->files.fd = -1;
 		log->last = &log->first;
 		pthread_mutex_init(&log->lock, NULL);
@@ -71,21 +139,26 @@ int store_open(const struct store_options *options, struct store **ret,
 	if (store->directory_fd < 0 || flock(store->directory_fd, LOCK_EX | LOCK_NB))
 		err = -errno;
 	for (int kind = 0; kind < RECORD_KINDS && !err; kind++)
-		err = open_log(store, kind, &reports[kind]);
+		err = open_log(store, kind);
 	/* The files' names must be durable as well as what is in them. */
 	if (!err && fsync(store->directory_fd))
 		err = -errno;
+	if (!err)
+		err = -pthread_create(&store->loader, NULL, load, store);
 	if (err) {
 		store_close(store);
 		return err;
 	}
-	memcpy(ret_reports, reports, sizeof(reports));
+	store->has_loader = true;
 	*ret = store;
 	return 0;
 }
 
 void store_close(struct store *store)
 {
+	atomic_store(&store->loading.closing, true);
+	if (store->has_loader)
+		pthread_join(store->loader, NULL);
 	for (int kind = 0; kind < RECORD_KINDS; kind++) {
 		struct store_log *log = &store->logs[kind];
 
@@ -102,6 +175,8 @@ void store_close(struct store *store)
 	}
 	if (store->directory_fd >= 0)
 		close(store->directory_fd);
+	pthread_mutex_destroy(&store->loading.lock);
+	pthread_cond_destroy(&store->loading.changed);
 	free(store);
 }
 
@@ -161,6 +236,7 @@ int store_log_rotate(struct store_log *log)
 		return err;
 	}
 	store_log_end_block(log);
+	log->tail_len = 0;
 	log->rotate_at = log->end + log->options->rotate_bytes;
 	log->rotated = true;
 	pthread_cond_signal(&log->work);
@@ -284,26 +360,60 @@ static int sift(struct store_log *log, struct waiter *waiter, struct hash *added
 	return 0;
 }
 
+/* What was written up to @at of the file is durable: keep what stands in its last page. */
+static void keep_tail(struct store_log *log, const char *data, size_t len, int64_t at)
+{
+	size_t in_page = (size_t)(at % STORE_TAIL_BYTES);
+
+	if (in_page <= len) {
+		memcpy(log->tail, data + len - in_page, in_page);
+		log->tail_len = in_page;
+	} else {
+		memcpy(log->tail + log->tail_len, data, len);
+		log->tail_len += len;
+	}
+}
+
+/*
+ * Make the file end at @at with what was acknowledged. After a failure it is not known
+ * what the disk has of the page that the group shared with lines before it, and the
+ * kernel has marked its own copy as clean, written or not (fsync(2)); so it is written
+ * again from ours.
+ */
+static int mend_tail(struct store_log *log, int fd, int64_t at)
+{
+	if (ftruncate(fd, at))
+		return -errno;
+	return files_write_all(fd, log->tail, log->tail_len, at - (int64_t)log->tail_len);
+}
+
 static int write_group(struct store_log *log, const struct waiter *group)
 {
 	int64_t at = log->end - log->files.start, end = at;
 	int fd = log->files.fd, err = 0;
 
-	if (log->tail_dirty) {
-		if (ftruncate(fd, at))
-			return -errno;
-		log->tail_dirty = false;
-	}
+	if (log->tail_dirty)
+		err = mend_tail(log, fd, at);
+	if (err)
+		return err;
 	for (const struct waiter *w = group; w && !err; w = w->next) {
 		err = files_write_all(fd, w->batch->lines, w->batch->lines_len, end);
 		end += (int64_t)w->batch->lines_len;
 	}
 	if (!err && end > at && fdatasync(fd))
 		err = -errno;
-	/* Gone at once if it can be: it gives a full disk its space back. */
-	if (err)
-		log->tail_dirty = ftruncate(fd, at) != 0;
-	return err;
+	if (err) {
+		log->tail_dirty = true;
+		/* At once, too: it gives a full disk its space back. */
+		(void)!ftruncate(fd, at);
+		return err;
+	}
+	log->tail_dirty = false;
+	for (const struct waiter *w = group; w; w = w->next) {
+		at += (int64_t)w->batch->lines_len;
+		keep_tail(log, w->batch->lines, w->batch->lines_len, at);
+	}
+	return 0;
 }
 
 /* The group is on disk: now queries and graphs may see it. */
@@ -458,7 +568,10 @@ static int try_writing(struct store *store)
 int store_check(struct store *store, bool write)
 {
 	struct statvfs space;
+	int loading = atomic_load(&store->loading.err);
 
+	if (loading)
+		return loading;
 	if (fstatvfs(store->directory_fd, &space))
 		return -errno;
 	if (space.f_flag & ST_RDONLY)

@@ -28,6 +28,15 @@ struct store_listener {
 	bool (*load)(void *context, enum record_kind kind, const void *state, size_t len);
 };
 
+/* What was found at start. */
+struct store_report {
+	int64_t records;
+	int64_t damaged;  /* lines that are no record; left where they are, never given out */
+	int64_t read;     /* lines read to bring the index up to date */
+	off_t torn;       /* bytes after the last newline: cut off */
+	bool rebuilt;     /* the index was missing or not of these files */
+};
+
 struct store_options {
 	const char *directory;
 	int zone_s;             /* see timestamp_read() */
@@ -38,25 +47,25 @@ struct store_options {
 	/* Told, from any thread, when the index can't be written, and when it can again (err
 	 * 0). -EUCLEAN: it is damaged and was removed; the server has to start anew. */
 	void (*index_changed)(enum record_kind kind, int err);
-};
-
-/* What was found at start. */
-struct store_report {
-	int64_t records;
-	int64_t damaged;  /* lines that are no record; left where they are, never given out */
-	int64_t read;     /* lines read to bring the index up to date */
-	off_t torn;       /* bytes after the last newline: cut off */
-	bool rebuilt;     /* the index was missing or not of these files */
+	/* Told, from another thread, that a log is read (err 0), one after the other; or that
+	 * it can't be, after which there is only store_close(). */
+	void (*loaded)(enum record_kind kind, int err, const struct store_report *report);
 };
 
 /*
- * Open or make the files in the directory, repair a torn end, bring the index up
- * to date. -EWOULDBLOCK: another server has them open. Else 0 or another
- * negative errno.
+ * Open or make the files in the directory, and begin to repair their torn ends and to
+ * bring the index up to date, in a thread: mostly that is done at once, but where the
+ * index was lost all lines are read, a minute for some million. -EWOULDBLOCK: another
+ * server has them open. Else 0 or another negative errno.
  */
-int store_open(const struct store_options *options, struct store **ret,
-	       struct store_report ret_reports[RECORD_KINDS]);
+int store_open(const struct store_options *options, struct store **ret);
+/* Also while it is being loaded: what was read by then the next start need not. */
 void store_close(struct store *store);
+/* Until all is loaded, or it is seen to take long: 0, -EINPROGRESS, or why it can't be. */
+int store_wait(struct store *store);
+/* How much of what has to be read was read, 0 to 1; 1 only when all is loaded. Until then
+ * nothing else but store_check() and store_close() may be called. */
+double store_progress(struct store *store);
 
 /*
  * Store what is new of @batch, whose contents are used up. Safe to call from
@@ -70,7 +79,7 @@ int store_append(struct store *store, enum record_kind kind, struct record_batch
 		 struct store_result *ret);
 
 /*
- * Whether the disk takes records now: 0 or negative errno. Nothing is written to
+ * Whether the disk takes records now: 0 or negative errno, -EINPROGRESS while loading. Nothing is written to
  * the logs; with @write something is, to a file of its own, to be sure.
  */
 int store_check(struct store *store, bool write);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /* At start: what the index does not know of a log is read from its lines. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lines.h"
 #include "store_log.h"
 
-/* Read, know the id, count in. 0 or -ENOMEM. */
+/* Read, know the id, count in. 0, -ENOMEM, or -ECANCELED. */
 static int load_line(struct store_log *log, const char *line, size_t len)
 {
 	const struct store_listener *listener = &log->options->listener;
@@ -18,9 +18,12 @@ static int load_line(struct store_log *log, const char *line, size_t len)
 	struct hash id;
 	int err;
 
+	if (atomic_load(&log->loading->closing))
+		return -ECANCELED;
 	err = store_log_reserve(log, len);
 	if (err)
 		return err;
+	atomic_store(&log->load_at, log->end);
 	if (!line || record_read(log->kind, line, len, log->options->zone_s, &record, NULL, NULL,
 				 &why)) {
 		store_log_count(log, (int64_t)len + 1, NULL);
@@ -246,17 +249,44 @@ static int open_index(struct store_log *log, int64_t size, struct store_report *
 	return err ? err : resume(log, &state);
 }
 
+/*
+ * What a killed server wrote may be in the page cache only. It is written now; and what
+ * could not be written then is dropped, though the kernel has marked it as clean: so
+ * that what is read is what the disk has, as far as the kernel can be told.
+ */
+static int make_durable(int fd)
+{
+	if (fdatasync(fd))
+		return -errno;
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	return 0;
+}
+
+static void say_it_takes_long(struct store_loading *loading)
+{
+	pthread_mutex_lock(&loading->lock);
+	loading->takes_long = true;
+	pthread_cond_signal(&loading->changed);
+	pthread_mutex_unlock(&loading->lock);
+}
+
+static int load_tail(struct store_log *log)
+{
+	int64_t at = log->end - log->files.start;
+
+	log->tail_len = (size_t)(at % STORE_TAIL_BYTES);
+	return files_read_all(log->files.fd, log->tail, log->tail_len, at - (int64_t)log->tail_len);
+}
+
 int store_log_load(struct store_log *log, struct store_report *report)
 {
-	struct stat st;
-	int64_t from, size;
+	int64_t from, size = log->load_end - log->files.start;
 	uint64_t secret;
 	int err;
 
-	if (fstat(log->files.fd, &st))
-		return -errno;
-	size = st.st_size;
-	err = store_log_reserve(log, 0);
+	err = make_durable(log->files.fd);
+	if (!err)
+		err = store_log_reserve(log, 0);
 	if (!err)
 		err = open_index(log, size, report);
 	if (err)
@@ -265,6 +295,8 @@ int store_log_load(struct store_log *log, struct store_report *report)
 	secret = log->key[0] ^ log->key[1];
 	idset_init(&log->ids, secret);
 
+	if (log->load_end - log->end > LIMITS_LOAD_AWAITED_BYTES)
+		say_it_takes_long(log->loading);
 	from = log->records + log->damaged;
 	for (size_t i = 0; i < log->files.closed_count && !err; i++)
 		err = load_closed(log, &log->files.closed[i]);
@@ -279,6 +311,6 @@ int store_log_load(struct store_log *log, struct store_report *report)
 	if (report->torn && ftruncate(log->files.fd, log->end - log->files.start))
 		return -errno;
 	log->rotate_at = log->files.start + log->options->rotate_bytes;
-	/* What a killed server wrote may still be in the page cache only. */
-	return fdatasync(log->files.fd) ? -errno : 0;
+	atomic_store(&log->load_at, log->load_end);
+	return load_tail(log);
 }

@@ -4,11 +4,15 @@
 #define LOGSERVER_STORE_LOG_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "files.h"
 #include "idset.h"
 #include "index.h"
 #include "store.h"
+
+/* A multiple of every page's and block's size that a file system here has. */
+#define STORE_TAIL_BYTES (64 * 1024)
 
 /* One caller of store_append(), waiting in its frame. */
 struct waiter {
@@ -18,6 +22,16 @@ struct waiter {
 	struct store_result result;
 	int err;
 	bool done;
+};
+
+/* What loading the logs and waiting for it share. */
+struct store_loading {
+	atomic_bool closing;     /* it is to end */
+	/* 0 when all is loaded, -EINPROGRESS, or why it can't be; changed by the lock. */
+	atomic_int err;
+	bool takes_long;         /* by the lock */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
 };
 
 /* What the worker takes to the index, until it is there. */
@@ -50,7 +64,9 @@ struct store_log {
 	bool writing, wanted;    /* @wanted: the worker is next */
 	struct files files;
 	int64_t end;             /* durable up to here */
-	bool tail_dirty;         /* something not durable may stand behind @end */
+	bool tail_dirty;         /* a write failed: what the disk has around @end is not known */
+	char tail[STORE_TAIL_BYTES]; /* what stands in the page that @end is in, up to it */
+	size_t tail_len;
 	int64_t rotate_at;       /* end of the open file at which to close it */
 	int64_t records, damaged;
 	struct idset ids;
@@ -69,6 +85,11 @@ struct store_log {
 	struct index_state indexed; /* the worker's */
 	struct taken taken;         /* likewise */
 	int index_err;              /* why the index can't be written; by the lock */
+
+	/* While it is loaded: from where to where, up to where that is done. */
+	int64_t load_start, load_end;
+	atomic_int_fast64_t load_at;
+	struct store_loading *loading;
 };
 
 /* Room for the blocks of @bytes more of lines. 0 or -ENOMEM. The lock is held. */
@@ -94,7 +115,7 @@ void store_log_release(struct store_log *log);
  * are compressed, and the file's name says enough. */
 int store_log_tail(struct store_log *log, int64_t end, uint64_t *ret);
 
-/* store_load.c: read what the index does not know. */
+/* store_load.c: read what the index does not know. -ECANCELED: the store is closing. */
 int store_log_load(struct store_log *log, struct store_report *report);
 
 /* store_worker.c */

@@ -307,7 +307,7 @@ def test_metrics(data):
         true('logserver_responses_total{status="404"} 1\n' in text, text)
         for line in text.splitlines()[:-1]:
             true(re.fullmatch(r'# (TYPE|HELP) logserver_[a-z_]+ .+|'
-                              r'logserver_[a-z_]+\{[a-z]+="[a-z0-9]+"\} \d+', line), line)
+                              r'logserver_[a-z_]+(\{[a-z]+="[a-z0-9]+"\})? [\d.]+', line), line)
         _, headers, body = server.request("GET", "/metrics", headers={"Accept": "text/plain"})
         equal(headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8", "type")
         if shutil.which("promtool") is None:

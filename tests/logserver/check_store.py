@@ -4,6 +4,7 @@
 leave behind. Prints TAP. Usage: check_store.py [NAME]..."""
 
 import csv
+import errno
 import glob
 import http.client
 import io
@@ -11,6 +12,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -19,7 +21,7 @@ import threading
 import time
 
 sys.dont_write_bytecode = True
-from harness import (PATIENCE_S, Server, equal, kill, main, memory, true)
+from harness import (PATIENCE_S, Server, Skip, equal, kill, main, memory, true)
 
 SMALL = ("--rotate-bytes", "65536")
 
@@ -158,6 +160,38 @@ def test_index_catches_up(data):
         equal(server.said[0], "logs.jsonl: 301 records, 1 of them read\n", "start")
         server.store("/logs", [kill(i) for i in range(301)], 0, 301)
         equal(sequences(server, "?limit=2"), [299, 300], "newest")
+
+
+def test_answers_while_the_index_is_made(data):
+    """More to read than a start waits for: it listens at once, and says how far it is."""
+    lines = b"".join(json.dumps(kill(i, reason="x" * 200)).encode() + b"\n" for i in range(60000))
+    with Server(data) as server:
+        fill(server, 10)
+    with open(os.path.join(data, "logs.jsonl"), "ab") as file:
+        file.write(lines[lines.index(b'{"pid"', len(lines) // 6000):])
+    # Nothing can be brought to the index for now: it comes to a stop on its way.
+    lock = sqlite3.connect(os.path.join(data, "logs.index"), isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    with Server(data) as server:
+        equal(server.get("/healthz")[0], 200, "/healthz")
+        for path in ("/readyz", "/logs/all", "/graphs", "/graphs/memory.png", "/logs/grafica"):
+            status, headers, body = server.get(path)
+            equal((status, headers["Retry-After"]), (503, "5"), path)
+            true("% done" in json.loads(body)["error"], body)
+        equal(server.post("/logs", [kill(1)])[0], 503, "POST")
+        equal(server.get("/openapi.json")[0], 200, "/openapi.json")
+        true(0 <= server.metric("logserver_loaded_ratio") < 1, "metrics")
+        server.process.send_signal(signal.SIGTERM)
+        lock.rollback()
+        equal(server.process.wait(PATIENCE_S), 0, "it ends in the middle of it")
+    with Server(data) as server:
+        wait_until(lambda: server.get("/readyz")[0] == 200, "the index")
+        stored = sequences(server)
+        equal(stored[:10] + stored[-1:], list(range(10)) + [59999], "records")
+        equal(len(stored), len(set(stored)), "each once")
+        server.store("/logs", [kill(0), kill(59999), kill(60000)], 1, 2)
+        equal(server.metric("logserver_loaded_ratio"), 1, "metrics")
+    lock.close()
 
 
 def test_other_files_under_the_index(data):
@@ -528,43 +562,195 @@ def test_sender_and_server_killed_in_turn(data):
         server.__exit__(KeyError)
 
 
-def mount_small_disk(path, size):
-    return subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path],
-                          capture_output=True).returncode == 0
+class Disk:
+    """A file system of its own: a tmpfs, or on a device that lies in a tmpfs, which has
+    less room than the device says, so that writing to it fails as on a broken disk."""
+
+    def __init__(self, data, size, device=None):
+        self.mounts = []
+        self.below = tempfile.mkdtemp(prefix="below-", dir=data)
+        self.path = self.below
+        self.mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", self.below)
+        if device:
+            self.path = tempfile.mkdtemp(prefix="disk-", dir=data)
+            self.image = os.path.join(self.below, "image")
+            with open(self.image, "wb") as image:
+                image.truncate(64 << 20)
+            subprocess.run(["mkfs.ext4", "-q", "-b", "4096", *device, self.image], check=True)
+            self.attach()
+
+    def mount(self, *words):
+        done = subprocess.run(["mount", *words], capture_output=True, text=True)
+        if done.returncode:
+            self.close()
+            raise Skip("not allowed to mount a disk: " + done.stderr.strip()[:80])
+        self.mounts.append(words[-1])
+
+    def attach(self):
+        self.mount("-o", "loop", self.image, self.path)
+        # Of a request that it could write in part, the loop device says that all is well;
+        # so none is longer than a page of the tmpfs.
+        with open(f"/sys/block/{self.device_name()}/queue/max_sectors_kb", "w") as most:
+            most.write("4")
+
+    def device_name(self):
+        return os.path.basename(subprocess.run(
+            ["findmnt", "-n", "-o", "SOURCE", self.path], capture_output=True, text=True,
+            check=True).stdout.strip())
+
+    def detach(self):
+        """What only the kernel's memory holds of it is gone."""
+        subprocess.run(["umount", self.path], check=True)
+        self.mounts.remove(self.path)
+
+    def resize(self, size):
+        subprocess.run(["mount", "-o", f"remount,size={size}", self.below], check=True)
+
+    def close(self):
+        for where in reversed(self.mounts):
+            subprocess.run(["umount", "-l", where], check=True)
+        self.mounts = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def store_until_refused(server, first, step=100):
+    """How many there are when it refuses; and how it does."""
+    while True:
+        status, reply = server.post("/logs", [kill(first + i, reason="x" * 500) for i in range(step)])
+        if status != 200:
+            equal(status, 503, reply)
+            return first, reply
+        first += step
 
 
 def test_disk_that_fills(data):
-    disk = tempfile.mkdtemp(prefix="disk-", dir=data)
-    if not mount_small_disk(disk, "4m"):
-        print("# not allowed to mount a small disk: skipped", flush=True)
-        return
-    try:
-        with Server(disk) as server:
-            stored, status = 0, 200
-            while status == 200:
-                status, reply = server.post("/logs", [kill(stored + i) for i in range(500)])
-                stored += 500 if status == 200 else 0
-            equal(status, 503, reply)
+    with Disk(data, "4m") as disk:
+        with Server(disk.path) as server:
+            stored, reply = store_until_refused(server, 0)
             true("No space left" in reply["error"], reply)
             equal(server.get("/readyz")[0], 503, "/readyz")
             equal(server.get("/healthz")[0], 200, "/healthz")
             equal(len(sequences(server)), stored, "nothing is lost, nothing half stored")
             server.kill()
-            subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
-        with Server(disk) as server:
+            disk.resize("64m")
+        with Server(disk.path) as server:
             equal(len(sequences(server)), stored, "after a kill on a full disk")
-            subprocess.run(["mount", "-o", "remount,ro", disk], capture_output=True)
-            subprocess.run(["mount", "-o", "remount,size=5m", disk], check=True)
-            status = 200
-            while status == 200:
-                status, reply = server.post("/logs", [kill(stored + i) for i in range(500)])
-                stored += 500 if status == 200 else 0
-            subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+            disk.resize("5m")
+            stored, _ = store_until_refused(server, stored)
+            disk.resize("64m")
             server.store("/logs", [kill(stored + i) for i in range(500)], 500)
             equal(sequences(server), list(range(stored + 500)), "it goes on by itself")
             wait_until(lambda: server.get("/readyz")[0] == 200, "/readyz")
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
+
+
+def bad_disk(data, **changes):
+    """The environment in which the disk is bad while a file is there, and that file."""
+    program = os.environ.get("LOGSERVER_SANITIZED")
+    library = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                           "../../build/tests/logserver/bad_disk.so")
+    if program:
+        raise Skip("a sanitizer wants to be the first library")
+    order = os.path.join(data, "bad")
+    return {**os.environ, "LD_PRELOAD": library, "BAD_DISK": order, **changes}, order
+
+
+def test_disk_with_errors(data):
+    """I/O errors, and a disk that has become read-only: refused with the reason, then on
+    by itself."""
+    store = os.path.join(data, "store")
+    os.mkdir(store)
+    env, order = bad_disk(data, BAD_DISK_FILE=os.path.join(store, "logs.jsonl"))
+    with Server(store, env=env) as server:
+        server.store("/logs", [kill(i) for i in range(10)], 10)
+        for number, reason in ((errno.EIO, "Input/output error"),
+                               (errno.EROFS, "Read-only file system"),
+                               (errno.EDQUOT, "Disk quota exceeded")):
+            first = len(sequences(server))
+            with open(order, "w") as file:
+                file.write(str(number))
+            for _ in range(3):
+                status, reply = server.post("/logs", [kill(first), kill(3)])
+                equal(status, 503, reply)
+                true(reason in reply["error"], reply)
+            equal(sequences(server), list(range(first)), "what is there is given out")
+            os.unlink(order)
+            server.store("/logs", [kill(first), kill(3)], 1, 1)
+            equal(server.get("/readyz")[0], 200, "/readyz")
+        said = server.stop()
+        for reason in ("Input/output error", "Read-only file system", "are stored again"):
+            true(reason in said, said)
+    with Server(store) as server:
+        equal(sequences(server), list(range(13)), "after a start")
+
+
+def test_failed_sync_is_not_believed(data):
+    """A real disk refuses what was written to it: the kernel then calls its copy clean.
+    What was acknowledged must be on the disk all the same, also where the server is
+    killed at that moment."""
+    whole = ("--rotate-bytes", str(256 << 20))
+
+    def check(disk, stored):
+        """What the disk has, the kernel's memory of it gone."""
+        disk.detach()
+        disk.attach()
+        with Server(disk.path) as server:
+            there = sequences(server)
+            equal((len(there), sorted(set(range(stored)) - set(there))[:9], max(there)),
+                  (stored, [], stored - 1), "on the disk")
+            server.kill()
+
+    with Disk(data, "6m", device=("-O", "^has_journal")) as disk:
+        env, _ = bad_disk(data, BAD_DISK_KILLS="1",
+                          BAD_DISK_FILE=os.path.join(disk.path, "logs.jsonl"))
+        with Server(disk.path, *whole) as server:
+            stored, reply = store_until_refused(server, 0)
+            true("No space left" in reply["error"] or "output error" in reply["error"], reply)
+            disk.resize("8m")
+            server.store("/logs", [kill(stored)], 1)
+            server.kill()
+        check(disk, stored + 1)
+
+        with Server(disk.path, *whole, env=env) as server:
+            try:
+                store_until_refused(server, stored + 1)
+                killed = False
+            except (OSError, http.client.HTTPException, ValueError):
+                killed = True
+            true(killed, "it was to be killed at the failure")
+            server.process.wait(PATIENCE_S)
+            disk.resize("64m")
+        # The kernel still has what never came to the disk.
+        with Server(disk.path, *whole) as server:
+            for first in range(0, 2 * stored, 100):
+                equal(server.post("/logs", [kill(first + i) for i in range(100)])[0], 200, "again")
+            server.kill()
+        check(disk, 2 * stored)
+
+
+def test_disk_turned_read_only(data):
+    """By the kernel, as it does after an error in its own structures."""
+    with Disk(data, "64m", device=("-O", "^has_journal", "-e", "remount-ro")) as disk:
+        with Server(disk.path) as server:
+            server.store("/logs", [kill(i) for i in range(100)], 100)
+            with open(f"/sys/fs/ext4/{disk.device_name()}/trigger_fs_error", "w") as trigger:
+                trigger.write("a test")
+            status, reply = server.post("/logs", [kill(100)])
+            equal(status, 503, reply)
+            true("Read-only" in reply["error"], reply)
+            equal(server.get("/readyz")[0], 503, "/readyz")
+            equal(server.get("/healthz")[0], 200, "/healthz")
+            equal(len(sequences(server)), 100, "what is there is given out")
+            server.kill()
+        disk.detach()
+        subprocess.run(["fsck.ext4", "-fy", disk.image], capture_output=True)
+        disk.attach()
+        with Server(disk.path) as server:
+            server.store("/logs", [kill(i) for i in range(101)], 1, 100)
 
 
 def test_memory_stays_small(data):

@@ -20,7 +20,8 @@ from harness import main
 TESTS = {
     check_http: ("sigterm_drains", "our_records_once", "slow_clients_hold_up_nobody", "metrics",
                  "etags", "gzip", "tokens", "tls", "rate", "many_at_once"),
-    check_store: ("files_rotate_and_are_compressed", "index_catches_up", "cursors",
+    check_store: ("files_rotate_and_are_compressed", "index_catches_up",
+                  "answers_while_the_index_is_made", "cursors",
                   "queries_while_records_come", "retention_by_age", "killed_while_files_rotate"),
 }
 
