@@ -86,10 +86,14 @@
 
 /* As sent and as stored. A command's reason and a long image name fit. */
 #define LIMITS_RECORD_BYTES 8192
-/* Known fields of a kill (20) and as many that we don't know. */
-#define LIMITS_RECORD_FIELDS 40
-/* Names of unknown fields. */
+/* Known fields of a kill (23), and twice as many that we don't know. */
+#define LIMITS_RECORD_FIELDS 64
+/* Names of fields. */
 #define LIMITS_FIELD_NAME_BYTES 64
+/* Unknown fields may be objects and arrays, as evidence is: a receipt with a line for
+ * each of some dozen processes. So deep, and so many values in all of a record's. */
+#define LIMITS_UNKNOWN_DEPTH 4
+#define LIMITS_UNKNOWN_VALUES 256
 /* Strings in unknown fields, and `reason`. */
 #define LIMITS_STRING_BYTES 1024
 /* "<host>:<boot id>:<sequence>" and its like. */
@@ -153,9 +157,11 @@
 #define LIMITS_SERIES_HOSTS 64
 /* Bars: the most that are told apart on that picture. */
 #define LIMITS_SERIES_KILLS 500
+/* Containers that ended otherwise: as many as the page has rows. */
+#define LIMITS_SERIES_OTHERS LIMITS_PAGE_KILLS
 /* Images counted one by one; the rest are counted together. */
 #define LIMITS_SERIES_IMAGES 16
-/* Rows of the page's table. */
+/* Rows of each of the page's tables. */
 #define LIMITS_PAGE_KILLS 25
 /* A graph takes 0.1 to 0.4 s; gnuplot is killed after this. */
 #define LIMITS_PLOT_S 20

@@ -29,15 +29,19 @@ static const char style[] =
 	"border-radius:.6rem;padding:1rem}\n"
 	".figures div{display:flex;flex-direction:column-reverse;justify-content:flex-end}\n"
 	"dt{color:var(--soft);font-size:.85rem}\n"
-	"dd{margin:0;font-size:1.35rem;font-weight:600;font-variant-numeric:tabular-nums}\n"
+	"dd{margin:0;font-size:1.2rem;font-weight:600;font-variant-numeric:tabular-nums}\n"
+	"dd span{white-space:nowrap}\n"
 	"figure,section{margin:0 0 1rem}\n"
 	"figure{overflow:hidden;padding:.5rem}\n"
 	"figure img{display:block;width:100%;height:auto;border-radius:.3rem}\n"
+	/* Smaller its letters can't be read: then it is moved about. */
+	"@media(max-width:48rem){figure{overflow-x:auto}figure img{width:56rem}main{padding:1rem}}\n"
 	".scroll{overflow-x:auto}\n"
 	"table{border-collapse:collapse;width:100%;font-size:.9rem}\n"
 	"th,td{text-align:left;padding:.4rem .75rem .4rem 0;border-bottom:1px solid var(--line);"
 	"vertical-align:top}\n"
 	"td{overflow-wrap:anywhere}td:nth-child(-n+2){white-space:nowrap}\n"
+	"td:nth-child(3){min-width:10rem}td:nth-child(4){min-width:8rem}td:last-child{min-width:14rem}\n"
 	"th{color:var(--soft);font-weight:600;white-space:nowrap}\n"
 	".number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\n"
 	".time{white-space:nowrap;font-variant-numeric:tabular-nums}\n"
@@ -112,6 +116,14 @@ static void write_figure(FILE *out, const struct page_picture *picture, const ch
 	fputs("</figure>\n", out);
 }
 
+/* What became of a container. */
+static const char *const outcome_names[RECORD_OUTCOMES] = {
+	[RECORD_REMOVED] = "removed",
+	[RECORD_DRY_RUN] = "would be removed",
+	[RECORD_SURVIVED] = "survived",
+	[RECORD_GONE] = "ended by itself",
+};
+
 static void write_figures(FILE *out, const struct series *series, int64_t last_ms)
 {
 	const struct series_memory *memory = series_newest_host(series);
@@ -121,11 +133,16 @@ static void write_figures(FILE *out, const struct series *series, int64_t last_m
 		     "<div><dd>%" PRIu64 "</dd><dt>containers removed</dt></div>\n"
 		     "<div><dd><span class=\"high\">%" PRIu64 " high</span>, "
 		     "<span class=\"low\">%" PRIu64 " low</span>",
-		series->kills, series->by_class[RECORD_CLASS_HIGH],
+		series->by_outcome[RECORD_REMOVED], series->by_class[RECORD_CLASS_HIGH],
 		series->by_class[RECORD_CLASS_LOW]);
 	if (series->by_class[RECORD_CLASS_UNKNOWN])
 		fprintf(out, ", %" PRIu64 " unknown", series->by_class[RECORD_CLASS_UNKNOWN]);
 	fputs("</dd><dt>by class</dt></div>\n", out);
+	for (int outcome = RECORD_DRY_RUN; outcome < RECORD_OUTCOMES; outcome++) {
+		if (series->by_outcome[outcome])
+			fprintf(out, "<div><dd>%" PRIu64 "</dd><dt>%s</dt></div>\n",
+				series->by_outcome[outcome], outcome_names[outcome]);
+	}
 	if (memory) {
 		fprintf(out, "<div><dd>%.2f to %.2f GiB</dd><dt>memory used, of %.2f GiB",
 			memory->least_used_kib / KIB_PER_GIB, memory->most_used_kib / KIB_PER_GIB,
@@ -138,44 +155,59 @@ static void write_figures(FILE *out, const struct series *series, int64_t last_m
 	} else {
 		fputs("<div><dd>none yet</dd><dt>memory used</dt></div>\n", out);
 	}
-	if (last_ms)
+	if (last_ms) {
 		timestamp_write(last_ms, time);
-	else
-		strcpy(time, "none yet");
-	fprintf(out, "<div><dd>%s</dd><dt>newest record</dt></div>\n</dl>\n", time);
+		/* "2026-11-23 09:24:50 UTC": the day apart, so that it fits. */
+		fprintf(out, "<div><dd>%s</dd><dt>newest, %.10s</dt></div>\n</dl>\n", time + 11,
+			time);
+	} else {
+		fputs("<div><dd>none yet</dd><dt>newest record</dt></div>\n</dl>\n", out);
+	}
 }
 
-static void write_kills(FILE *out, const struct series *series, const struct series_kill *kills)
+static void write_kill(FILE *out, const struct series_kill *kill, bool with_outcome)
 {
-	size_t count = series_recent_count(series);
-	size_t shown = count < LIMITS_PAGE_KILLS ? count : LIMITS_PAGE_KILLS;
+	const char *class = record_class_name(kill->kill.class);
 	char time[TIMESTAMP_BYTES];
 
-	fputs("<section><h2>Last removed</h2>\n", out);
+	timestamp_write(kill->time_ms, time);
+	fprintf(out, "<tr><td class=\"time\">%s</td><td>", time);
+	page_escape(out, kill->kill.container);
+	fputs("</td><td>", out);
+	page_escape(out, kill->kill.name);
+	fputs("</td><td>", out);
+	page_escape(out, kill->kill.image);
+	fprintf(out, "</td><td class=\"%s\">%s</td><td class=\"number\">%.1f</td>"
+		     "<td class=\"number\">%.1f</td>",
+		class, class, kill->kill.memory_kib / 1024, kill->kill.cpu_percent);
+	if (with_outcome)
+		fprintf(out, "<td class=\"time\">%s</td>", outcome_names[kill->kill.outcome]);
+	fputs("<td>", out);
+	page_escape(out, kill->kill.reason);
+	fputs("</td></tr>\n", out);
+}
+
+/* The newest of @kills first. */
+static void write_kills(FILE *out, const char *heading, const char *none,
+			const struct series_kill *kills, size_t count)
+{
+	size_t shown = count < LIMITS_PAGE_KILLS ? count : LIMITS_PAGE_KILLS;
+	bool with_outcome = false;
+
+	fprintf(out, "<section><h2>%s</h2>\n", heading);
 	if (!count) {
-		fputs("<p class=\"none\">No container has been removed yet.</p></section>\n", out);
+		fprintf(out, "<p class=\"none\">%s</p></section>\n", none);
 		return;
 	}
-	fputs("<div class=\"scroll\"><table><thead><tr><th>Time</th><th>Container</th>"
-	      "<th>Name</th><th>Image</th><th>Class</th><th class=\"number\">Memory, MiB</th>"
-	      "<th class=\"number\">CPU, %</th><th>Reason</th></tr></thead><tbody>\n", out);
-	for (size_t i = 0; i < shown; i++) {
-		const struct series_kill *kill = &kills[count - 1 - i];
-		const char *class = record_class_name(kill->kill.class);
-
-		timestamp_write(kill->time_ms, time);
-		fprintf(out, "<tr><td class=\"time\">%s</td><td>", time);
-		page_escape(out, kill->kill.container);
-		fputs("</td><td>", out);
-		page_escape(out, kill->kill.name);
-		fputs("</td><td>", out);
-		page_escape(out, kill->kill.image);
-		fprintf(out, "</td><td class=\"%s\">%s</td><td class=\"number\">%.1f</td>"
-			     "<td class=\"number\">%.1f</td><td>", class, class,
-			kill->kill.memory_kib / 1024, kill->kill.cpu_percent);
-		page_escape(out, kill->kill.reason);
-		fputs("</td></tr>\n", out);
-	}
+	/* Where all were removed the heading has said so. */
+	for (size_t i = 0; i < shown; i++)
+		with_outcome |= kills[count - 1 - i].kill.outcome != RECORD_REMOVED;
+	fprintf(out, "<div class=\"scroll\"><table><thead><tr><th>Time</th><th>Container</th>"
+		     "<th>Name</th><th>Image</th><th>Class</th><th class=\"number\">Memory, MiB</th>"
+		     "<th class=\"number\">CPU, %%</th>%s<th>Reason</th></tr></thead><tbody>\n",
+		with_outcome ? "<th>Outcome</th>" : "");
+	for (size_t i = 0; i < shown; i++)
+		write_kill(out, &kills[count - 1 - i], with_outcome);
 	fputs("</tbody></table></div></section>\n", out);
 }
 
@@ -232,7 +264,12 @@ int page_write(FILE *out, const struct series *series, const struct page_picture
 	write_figures(out, series, last_ms);
 	write_figure(out, memory, "Graph of the machine's memory over time");
 	write_figure(out, kills, "Graph of memory and CPU of the removed containers");
-	write_kills(out, series, recent);
+	write_kills(out, "Last removed", "No container has been removed yet.", recent,
+		    series_recent_count(series));
+	if (series_others_count(series)) {
+		series_others(series, recent);
+		write_kills(out, "Ended otherwise", "", recent, series_others_count(series));
+	}
 	write_images(out, series);
 	fputs("<footer><p>As JSON: <a href=\"/logs/all?limit=100\">removed containers</a>, "
 	      "<a href=\"/logs/memory?limit=100\">memory</a>. As pictures: "

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
@@ -32,10 +33,14 @@
 #define PAGE_WIDTH 1600
 #define MEMORY_HEIGHT 720
 #define KILLS_HEIGHT 920
+/* Of a picture that has nothing to show. */
+#define EMPTY_HEIGHT 300
 /* Of a host's name in the legend; more would reach the heading. */
 #define HOST_LABEL_BYTES 32
 /* Of a name below a bar; more would leave the page at the left. */
-#define BAR_NAME_BYTES 18
+#define BAR_NAME_BYTES 22
+/* How high a removal's mark stands in the graph of memory. */
+#define MARK_HEIGHT 0.04
 /* Above this the gaps between the bars would be thinner than a pixel. */
 #define NARROW_BARS 150
 
@@ -44,15 +49,21 @@
 #define COLOUR_FREE "#0072B2"
 #define COLOUR_AVAILABLE "#009E73"
 #define COLOUR_TOTAL "#555555"
+#define COLOUR_REMOVAL "#882255"
 
+/* Kinds of bars: the classes, then the classes in a dry run, which has killed nobody. */
+#define BAR_KINDS (2 * RECORD_CLASSES)
 static const char *const class_colours[RECORD_CLASSES] = { "#D55E00", "#0072B2", "#999999" };
-static const char *const class_titles[RECORD_CLASSES] = {
+static const char *const bar_titles[BAR_KINDS] = {
 	"high consumer", "low consumer", "class unknown",
+	"high, dry run", "low, dry run", "unknown, dry run",
 };
 
 /* Where the child finds its data. */
 #define DATA_FD 3
 #define DATA "'/proc/self/fd/3'"
+#define SAMPLES DATA " index 0"
+#define MARKS DATA " index 1"
 
 void plot_label(const char *text, char *to, size_t size)
 {
@@ -185,13 +196,36 @@ static void write_memory(FILE *data, const struct series_memory *memory, double 
 	}
 }
 
+/* The times at which containers of this host were removed: a table of its own behind the
+ * samples', of which false says that there is none. */
+static bool write_marks(FILE *data, const struct series_memory *memory,
+			const struct series_kill *kills, size_t count, double height_gib)
+{
+	int64_t first_ms = series_bin_time(memory, &memory->bins[0]) - memory->width_ms;
+	int64_t last_ms = memory->last_ms + memory->width_ms;
+	uint64_t host = series_host_hash(memory->host);
+	bool any = false;
+
+	for (size_t i = 0; i < count; i++) {
+		if (kills[i].kill.outcome != RECORD_REMOVED || kills[i].host != host ||
+		    kills[i].time_ms < first_ms || kills[i].time_ms > last_ms)
+			continue;
+		/* Two empty lines: gnuplot's "index 1". */
+		fprintf(data, "%s%.3f\t%.6f\n", any ? "" : "\n\n", (double)kills[i].time_ms / 1000,
+			height_gib);
+		any = true;
+	}
+	return any;
+}
+
 static void describe_memory(FILE *script, FILE *data, const struct look *look,
-			    const struct series *series)
+			    const struct series *series, const struct series_kill *kills,
+			    size_t kill_count)
 {
 	const struct series_memory *memory = series_newest_host(series);
 	int64_t first_ms, last_ms;
 	const char *style, *format;
-	bool available;
+	bool available, marks;
 	double most_gib;
 	char days[64];
 	long step;
@@ -201,6 +235,7 @@ static void describe_memory(FILE *script, FILE *data, const struct look *look,
 		return;
 	}
 	write_memory(data, memory, &most_gib, &available);
+	marks = write_marks(data, memory, kills, kill_count, most_gib * MARK_HEIGHT);
 
 	first_ms = series_bin_time(memory, &memory->bins[0]);
 	last_ms = series_bin_time(memory, &memory->bins[memory->bin_count - 1]);
@@ -220,18 +255,22 @@ static void describe_memory(FILE *script, FILE *data, const struct look *look,
 			"set ylabel 'memory (GiB)'\nset yrange [0:%.6f]\n",
 		format, step, (long long)(first_ms / 1000), (long long)((last_ms + 999) / 1000),
 		days, most_gib * 1.03);
-	fprintf(script, "plot " DATA " using 1:(NaN) with points lc bgnd title columnheader(6), "
-			DATA " using 1:2 with filledcurves y1=0 fc rgb '" COLOUR_USED "' "
+	fprintf(script, "plot " SAMPLES " using 1:(NaN) with points lc bgnd title columnheader(6), "
+			SAMPLES " using 1:2 with filledcurves y1=0 fc rgb '" COLOUR_USED "' "
 			"fs transparent solid 0.18 notitle, "
-			DATA " using 1:5 with lines lw 1.5 dt 2 lc rgb '" COLOUR_TOTAL "' "
+			SAMPLES " using 1:5 with lines lw 1.5 dt 2 lc rgb '" COLOUR_TOTAL "' "
 			"title columnheader(5), "
-			DATA " using 1:3 with %s lw 2.5 pt 5 ps 0.6 lc rgb '" COLOUR_FREE "' "
+			SAMPLES " using 1:3 with %s lw 2.5 pt 5 ps 0.6 lc rgb '" COLOUR_FREE "' "
 			"title columnheader(3), ", style);
 	if (available)
-		fprintf(script, DATA " using 1:4 with %s lw 2.5 pt 9 ps 0.7 "
+		fprintf(script, SAMPLES " using 1:4 with %s lw 2.5 pt 9 ps 0.7 "
 				"lc rgb '" COLOUR_AVAILABLE "' title columnheader(4), ", style);
-	fprintf(script, DATA " using 1:2 with %s lw 2.5 pt 7 ps 0.6 lc rgb '" COLOUR_USED "' "
-			"title columnheader(2)\n", style);
+	fprintf(script, SAMPLES " using 1:2 with %s lw 2.5 pt 7 ps 0.6 lc rgb '" COLOUR_USED "' "
+			"title columnheader(2)", style);
+	if (marks)
+		fputs(", " MARKS " using 1:2 with impulses lw 2 lc rgb '" COLOUR_REMOVAL "' "
+		      "title 'removal'", script);
+	fputc('\n', script);
 }
 
 /* Where a bar's time stands below it when there is no room for names. */
@@ -242,7 +281,24 @@ static bool has_time_tick(size_t i, size_t count)
 	return i % every == every / 2;
 }
 
-/* One line for each bar: place, label, then memory by class, then CPU by class. */
+static int bar_kind(const struct record_kill *kill)
+{
+	return (int)kill->class + (kill->outcome == RECORD_DRY_RUN ? RECORD_CLASSES : 0);
+}
+
+/* A value in its kind's column. */
+static void write_bar(FILE *data, int kind, const char *format, double value)
+{
+	for (int i = 0; i < BAR_KINDS; i++) {
+		fputc('\t', data);
+		if (i == kind)
+			fprintf(data, format, value);
+		else
+			fputc('?', data);
+	}
+}
+
+/* One line for each bar: place, label, then memory by kind, then CPU by kind. */
 static void write_kills(FILE *data, const struct series_kill *kills, size_t count)
 {
 	char name[BAR_NAME_BYTES + 1], time[16];
@@ -254,37 +310,32 @@ static void write_kills(FILE *data, const struct series_kill *kills, size_t coun
 		write_moment(kills[i].time_ms, "%H:%M:%S", time, sizeof(time));
 		plot_label(kill->name, name, sizeof(name));
 		if (count <= NAMED_BARS)
-			fprintf(data, "%s %s", name, time);
+			fprintf(data, "%s%s %s", name,
+				strlen(kill->name) > BAR_NAME_BYTES ? "\xe2\x80\xa6" : "", time);
 		else if (has_time_tick(i, count))
 			fputs(time, data);
-		for (int class = 0; class < RECORD_CLASSES; class++) {
-			if (kill->class == (enum record_class)class)
-				fprintf(data, "\t%.4f", kill->memory_kib / KIB_PER_MIB);
-			else
-				fputs("\t?", data);
-		}
-		for (int class = 0; class < RECORD_CLASSES; class++) {
-			if (kill->class == (enum record_class)class)
-				fprintf(data, "\t%.2f", kill->cpu_percent);
-			else
-				fputs("\t?", data);
-		}
+		write_bar(data, bar_kind(kill), "%.4f", kill->memory_kib / KIB_PER_MIB);
+		write_bar(data, bar_kind(kill), "%.2f", kill->cpu_percent);
 		fputc('\n', data);
 	}
 }
 
-/* Bars of the classes that there are, from @first_column on, with their values if @named. */
+/* Bars of the kinds that there are, from @first_column on, with their values if @named. */
 static void describe_bars(FILE *script, const struct look *look, int first_column,
 			  const bool *present, bool named)
 {
-	for (int class = 0; class < RECORD_CLASSES; class++) {
-		int column = first_column + class;
+	for (int kind = 0; kind < BAR_KINDS; kind++) {
+		const char *colour = class_colours[kind % RECORD_CLASSES];
+		int column = first_column + kind;
 
-		if (!present[class])
+		if (!present[kind])
 			continue;
-		fprintf(script, ", " DATA " using 1:%d with boxes fs solid 0.85 noborder "
-				"lc rgb '%s' title '%s'", column, class_colours[class],
-			class_titles[class]);
+		fprintf(script, ", " DATA " using 1:%d with boxes ", column);
+		if (kind < RECORD_CLASSES)
+			fprintf(script, "fs solid 0.85 noborder lc rgb '%s'", colour);
+		else
+			fprintf(script, "fs solid 0.15 border lc rgb '%s' lc rgb '%s'", colour, colour);
+		fprintf(script, " title '%s'", bar_titles[kind]);
 		if (named)
 			fprintf(script, ", " DATA " using 1:%d:(sprintf('%%.1f', $%d)) with labels "
 					"offset 0,0.6 font ',%d' textcolor rgb '#444444' notitle",
@@ -297,7 +348,7 @@ static void describe_kills(FILE *script, FILE *data, const struct look *look,
 			   const struct series *series, const struct series_kill *kills,
 			   size_t count)
 {
-	bool present[RECORD_CLASSES] = { false };
+	bool present[BAR_KINDS] = { false };
 	size_t room = count < LEAST_BARS ? LEAST_BARS : count;
 	double middle = ((double)count + 1) / 2;
 	bool named = count <= NAMED_BARS;
@@ -309,7 +360,7 @@ static void describe_kills(FILE *script, FILE *data, const struct look *look,
 	}
 	write_kills(data, kills, count);
 	for (size_t i = 0; i < count; i++)
-		present[kills[i].kill.class] = true;
+		present[bar_kind(&kills[i].kill)] = true;
 	write_days(kills[0].time_ms, kills[count - 1].time_ms, days, sizeof(days));
 
 	/* Two panels, one above the other; only the lower one names the bars. */
@@ -328,16 +379,16 @@ static void describe_kills(FILE *script, FILE *data, const struct look *look,
 			"set ylabel 'CPU (%% of one CPU)'\n",
 		named ? 0.595 : 0.50, named ? 0.31 : 0.12);
 	if (named)
-		fprintf(script, "set xtics scale 0 rotate by 55 right font ',%d'\n", look->small);
+		fprintf(script, "set xtics scale 0 rotate by 62 right font ',%d'\n", look->small);
 	else
 		fputs("set xtics scale 0 norotate\n", script);
 	fputs("set label 2 'removed containers", script);
-	if (series->kills > count)
-		fprintf(script, ", the last %zu of %llu", count, (unsigned long long)series->kills);
+	if (series_drawn(series) > count)
+		fprintf(script, ", the last %zu of %" PRIu64, count, series_drawn(series));
 	fprintf(script, ", by time of removal (%s)' at screen 0.52,0.03 center\n", days);
 	/* An invisible plot brings the labels: they are data, never script. */
 	fputs("plot " DATA " using 1:(0):xtic(2) with points ps 0 lc bgnd notitle", script);
-	describe_bars(script, look, 6, present, named);
+	describe_bars(script, look, 3 + BAR_KINDS, present, named);
 	fputs("unset multiplot\n", script);
 }
 
@@ -356,11 +407,14 @@ int plot_describe(enum record_kind kind, bool svg, const struct series *series,
 	data = open_memstream(&job.data, &job.data_len);
 	failed = !kills || !script || !data;
 	if (!failed && kind == RECORD_MEMORY) {
-		describe_page(script, look, MEMORY_HEIGHT, "Memory of the machine");
-		describe_memory(script, data, look, series);
+		describe_page(script, look, series->host_count ? MEMORY_HEIGHT : EMPTY_HEIGHT,
+			      "Memory of the machine");
+		series_recent(series, kills);
+		describe_memory(script, data, look, series, kills, count);
 	} else if (!failed) {
 		series_recent(series, kills);
-		describe_page(script, look, KILLS_HEIGHT, "Removed containers");
+		describe_page(script, look, count ? KILLS_HEIGHT : EMPTY_HEIGHT,
+			      "Removed containers");
 		describe_kills(script, data, look, series, kills, count);
 	}
 	free(kills);

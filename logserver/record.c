@@ -52,6 +52,8 @@ static const struct field kill_fields[] = {
 	{ "kill_latency_ms", FIELD_NUMBER, false, LIMITS_INTEGER, 0 },
 	{ "sequence", FIELD_INTEGER, false, LIMITS_INTEGER, 0 },
 	{ "witness", FIELD_STRING, false, 0, LIMITS_WORD_BYTES },
+	{ "outcome", FIELD_STRING, false, 0, LIMITS_WORD_BYTES },
+	{ "dry_run", FIELD_BOOLEAN, false, 0, 0 },
 	{ 0 }
 };
 
@@ -161,45 +163,69 @@ static int check_known(const struct field *field, const cJSON *item, struct reco
 					       "a string or an integer");
 }
 
-/*
- * A field that we don't know is kept if it is a scalar within limits: a newer
- * monitor's extra fields are evidence too, but nothing is stored that a reader
- * of the lines could choke on.
- */
-static int check_unknown(const cJSON *item, struct record_error *error)
+static int check_name(const cJSON *object, const cJSON *item, struct record_error *error)
 {
+	if (strlen(item->string) > LIMITS_FIELD_NAME_BYTES)
+		return refuse(error, item->string, "a field's name has at most %d bytes",
+			      LIMITS_FIELD_NAME_BYTES);
+	for (const cJSON *earlier = object->child; earlier != item; earlier = earlier->next) {
+		if (strcmp(earlier->string, item->string) == 0)
+			return refuse(error, item->string, "stands twice in the record");
+	}
+	return 0;
+}
+
+/*
+ * A field that we don't know is kept as it is, within limits: a newer monitor's extra
+ * fields are evidence too, but nothing is stored that a reader of the lines could choke
+ * on. @name is the field's, also of what is inside it; @left what may still come.
+ */
+static int check_unknown(const cJSON *item, const char *name, int depth, int *left,
+			 struct record_error *error)
+{
+	const cJSON *inner;
+	int err;
+
+	if (--*left < 0)
+		return refuse(error, name, "unknown fields have at most %d values",
+			      LIMITS_UNKNOWN_VALUES);
 	if (cJSON_IsBool(item) || cJSON_IsNull(item))
 		return 0;
 	if (cJSON_IsNumber(item))
 		return isfinite(item->valuedouble) ?
-		       0 : refuse(error, item->string, "is a number out of range");
-	if (!cJSON_IsString(item))
-		return refuse(error, item->string, "an unknown field may not be an object or array");
-	if (strlen(item->valuestring) > LIMITS_STRING_BYTES)
-		return refuse(error, item->string, "must be at most %d bytes long",
-			      LIMITS_STRING_BYTES);
+		       0 : refuse(error, name, "is a number out of range");
+	if (cJSON_IsString(item))
+		return strlen(item->valuestring) <= LIMITS_STRING_BYTES ?
+		       0 : refuse(error, name, "must be at most %d bytes long",
+				  LIMITS_STRING_BYTES);
+	if (depth == LIMITS_UNKNOWN_DEPTH)
+		return refuse(error, name, "must be nested at most %d deep", LIMITS_UNKNOWN_DEPTH);
+	cJSON_ArrayForEach(inner, item) {
+		err = cJSON_IsObject(item) ? check_name(item, inner, error) : 0;
+		if (!err)
+			err = check_unknown(inner, name, depth + 1, left, error);
+		if (err)
+			return err;
+	}
 	return 0;
 }
 
 static int check_fields(enum record_kind kind, const cJSON *object, struct record_error *error)
 {
+	int count = 0, left = LIMITS_UNKNOWN_VALUES, err;
 	const struct field *field;
-	const cJSON *item, *earlier;
-	int count = 0, err;
+	const cJSON *item;
 
 	cJSON_ArrayForEach(item, object) {
 		if (++count > LIMITS_RECORD_FIELDS)
 			return refuse(error, "", "a record has at most %d fields",
 				      LIMITS_RECORD_FIELDS);
-		if (strlen(item->string) > LIMITS_FIELD_NAME_BYTES)
-			return refuse(error, item->string, "a field's name has at most %d bytes",
-				      LIMITS_FIELD_NAME_BYTES);
-		for (earlier = object->child; earlier != item; earlier = earlier->next) {
-			if (strcmp(earlier->string, item->string) == 0)
-				return refuse(error, item->string, "stands twice in the record");
-		}
+		err = check_name(object, item, error);
+		if (err)
+			return err;
 		field = find_field(kind, item->string);
-		err = field ? check_known(field, item, error) : check_unknown(item, error);
+		err = field ? check_known(field, item, error) :
+			      check_unknown(item, item->string, 0, &left, error);
 		if (err)
 			return err;
 	}
@@ -240,6 +266,59 @@ static double number_or(const cJSON *object, const char *name, double otherwise)
 	return cJSON_IsNumber(item) ? item->valuedouble : otherwise;
 }
 
+enum record_outcome record_outcome(const char *word)
+{
+	static const struct {
+		const char *word;
+		enum record_outcome outcome;
+	} words[] = {
+		{ "killed", RECORD_REMOVED },
+		{ "killed_verified", RECORD_REMOVED },
+		{ "killed_and_verified", RECORD_REMOVED },
+		{ "killed_unverified", RECORD_REMOVED },
+		{ "would_kill", RECORD_DRY_RUN },
+		{ "survived", RECORD_SURVIVED },
+		{ "gone", RECORD_GONE },
+		{ "already_gone", RECORD_GONE },
+		{ "was_already_gone", RECORD_GONE },
+		{ "died", RECORD_GONE },
+	};
+	char plain[LIMITS_WORD_BYTES + 1];
+	size_t len = 0;
+
+	for (; *word && len < LIMITS_WORD_BYTES; word++) {
+		if (strchr(" -_,", *word)) {
+			if (len && plain[len - 1] != '_')
+				plain[len++] = '_';
+		} else {
+			plain[len++] = (char)(*word >= 'A' && *word <= 'Z' ? *word - 'A' + 'a' : *word);
+		}
+	}
+	plain[len] = 0;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(plain, words[i].word) == 0)
+			return words[i].outcome;
+	}
+	return RECORD_OUTCOMES;
+}
+
+/* `outcome` tells more than `action`; what neither tells was removed. */
+static enum record_outcome outcome_of(const cJSON *object)
+{
+	static const char *const fields[] = { "outcome", "action" };
+	enum record_outcome outcome = RECORD_OUTCOMES;
+
+	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "dry_run")))
+		return RECORD_DRY_RUN;
+	for (size_t i = 0; i < 2 && outcome == RECORD_OUTCOMES; i++) {
+		const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, fields[i]);
+
+		if (cJSON_IsString(item))
+			outcome = record_outcome(item->valuestring);
+	}
+	return outcome == RECORD_OUTCOMES ? RECORD_REMOVED : outcome;
+}
+
 static int summarise(enum record_kind kind, const cJSON *object, int zone_s,
 		     struct record *record, struct record_error *error)
 {
@@ -272,6 +351,7 @@ static int summarise(enum record_kind kind, const cJSON *object, int zone_s,
 		if (strcmp(class, class_names[i]) == 0)
 			record->kill.class = i;
 	}
+	record->kill.outcome = outcome_of(object);
 	copy_string(object, "name", record->kill.name, sizeof(record->kill.name));
 	copy_string(object, "image", record->kill.image, sizeof(record->kill.image));
 	record->kill.image_hash = image_hash_of(object);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hash.h"
 #include "utf8.h"
 
 #define FIRST_WIDTH_MS 1000
@@ -20,7 +21,7 @@ static void join(struct series_bin *to, const struct series_bin *from)
 }
 
 /* The kills' part of a series. */
-#define KILLS_START offsetof(struct series, kills)
+#define KILLS_START offsetof(struct series, by_outcome)
 #define KILLS_BYTES (sizeof(struct series) - KILLS_START)
 
 /* The first bin whose index is not below @index. */
@@ -139,18 +140,48 @@ static void count_image(struct series *series, const char *image)
 	series->images[series->image_count++].count = 1;
 }
 
+uint64_t series_host_hash(const char *host)
+{
+	const uint64_t key[2] = { 0 };
+
+	return hash_bytes(key, host, strlen(host)).half[0];
+}
+
+static bool is_drawn(const struct record_kill *kill)
+{
+	return kill->outcome == RECORD_REMOVED || kill->outcome == RECORD_DRY_RUN;
+}
+
+uint64_t series_drawn(const struct series *series)
+{
+	return series->by_outcome[RECORD_REMOVED] + series->by_outcome[RECORD_DRY_RUN];
+}
+
+static uint64_t not_drawn(const struct series *series)
+{
+	return series->by_outcome[RECORD_SURVIVED] + series->by_outcome[RECORD_GONE];
+}
+
 int series_add(struct series *series, const struct record *record)
 {
+	const struct record_kill *kill = &record->kill;
 	struct series_kill *slot;
 
 	if (record->kind == RECORD_MEMORY)
 		return add_memory(series, record);
 
-	slot = &series->recent[series->kills++ % LIMITS_SERIES_KILLS];
+	if (is_drawn(kill))
+		slot = &series->recent[series_drawn(series) % LIMITS_SERIES_KILLS];
+	else
+		slot = &series->others[not_drawn(series) % LIMITS_SERIES_OTHERS];
 	slot->time_ms = record->time_ms;
-	slot->kill = record->kill;
-	series->by_class[record->kill.class]++;
-	count_image(series, record->kill.image);
+	slot->host = series_host_hash(record->host);
+	slot->kill = *kill;
+	series->by_outcome[kill->outcome]++;
+	if (kill->outcome == RECORD_REMOVED) {
+		series->by_class[kill->class]++;
+		count_image(series, kill->image);
+	}
 	if (record->time_ms > series->last_kill_ms)
 		series->last_kill_ms = record->time_ms;
 	return 0;
@@ -174,11 +205,6 @@ const struct series_memory *series_newest_host(const struct series *series)
 	return newest;
 }
 
-size_t series_recent_count(const struct series *series)
-{
-	return series->kills < LIMITS_SERIES_KILLS ? (size_t)series->kills : LIMITS_SERIES_KILLS;
-}
-
 static int by_time(const void *a, const void *b)
 {
 	const struct series_kill *first = a, *second = b;
@@ -186,16 +212,42 @@ static int by_time(const void *a, const void *b)
 	return (first->time_ms > second->time_ms) - (first->time_ms < second->time_ms);
 }
 
-void series_recent(const struct series *series, struct series_kill *ret)
+static size_t at_hand(uint64_t added, size_t capacity)
 {
-	size_t count = series_recent_count(series);
-	size_t oldest = series->kills > count ? (size_t)(series->kills % count) : 0;
+	return added < capacity ? (size_t)added : capacity;
+}
+
+static void copy_ring(const struct series_kill *ring, size_t capacity, uint64_t added,
+		      struct series_kill *ret)
+{
+	size_t count = at_hand(added, capacity);
+	size_t oldest = added > count ? (size_t)(added % count) : 0;
 
 	for (size_t i = 0; i < count; i++)
-		ret[i] = series->recent[(oldest + i) % LIMITS_SERIES_KILLS];
+		ret[i] = ring[(oldest + i) % capacity];
 	/* Records that waited in a monitor's spool come late. glibc's qsort keeps
 	 * the order of equals when it has memory for it, as it has for these. */
 	qsort(ret, count, sizeof(*ret), by_time);
+}
+
+size_t series_recent_count(const struct series *series)
+{
+	return at_hand(series_drawn(series), LIMITS_SERIES_KILLS);
+}
+
+void series_recent(const struct series *series, struct series_kill *ret)
+{
+	copy_ring(series->recent, LIMITS_SERIES_KILLS, series_drawn(series), ret);
+}
+
+size_t series_others_count(const struct series *series)
+{
+	return at_hand(not_drawn(series), LIMITS_SERIES_OTHERS);
+}
+
+void series_others(const struct series *series, struct series_kill *ret)
+{
+	copy_ring(series->others, LIMITS_SERIES_OTHERS, not_drawn(series), ret);
 }
 
 int64_t series_bin_time(const struct series_memory *memory, const struct series_bin *bin)
@@ -232,6 +284,11 @@ static bool is_sound(const struct series_memory *memory)
 	       memchr(memory->host, 0, sizeof(memory->host));
 }
 
+static bool is_sound_kill(const struct record_kill *kill)
+{
+	return kill->class < RECORD_CLASSES && kill->outcome < RECORD_OUTCOMES;
+}
+
 static bool load_hosts(struct series *series, const char *state, size_t len)
 {
 	if (len < sizeof(uint64_t) || (len - sizeof(uint64_t)) % sizeof(struct series_memory) ||
@@ -264,7 +321,9 @@ bool series_load(struct series *series, enum record_kind kind, const void *state
 	if (sound)
 		memcpy((char *)series + KILLS_START, state, len);
 	for (size_t i = 0; sound && i < LIMITS_SERIES_KILLS; i++)
-		sound = series->recent[i].kill.class < RECORD_CLASSES;
+		sound = is_sound_kill(&series->recent[i].kill);
+	for (size_t i = 0; sound && i < LIMITS_SERIES_OTHERS; i++)
+		sound = is_sound_kill(&series->others[i].kill);
 	if (!sound || series->image_count > LIMITS_SERIES_IMAGES) {
 		memset((char *)series + KILLS_START, 0, KILLS_BYTES);
 		return false;

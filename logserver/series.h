@@ -37,6 +37,7 @@ struct series_memory {
 
 struct series_kill {
 	int64_t time_ms;
+	uint64_t host;  /* series_host_hash() */
 	struct record_kill kill;
 };
 
@@ -51,8 +52,12 @@ struct series {
 	uint64_t not_followed;  /* samples of hosts beyond those */
 
 	/* From here on: of kills, saved as they are. */
-	uint64_t kills, by_class[RECORD_CLASSES];
-	struct series_kill recent[LIMITS_SERIES_KILLS];  /* a ring */
+	uint64_t by_outcome[RECORD_OUTCOMES];
+	uint64_t by_class[RECORD_CLASSES];  /* of what was removed */
+	/* Rings: of what was removed or would have been, and of all others. */
+	struct series_kill recent[LIMITS_SERIES_KILLS];
+	struct series_kill others[LIMITS_SERIES_OTHERS];
+	/* Of what was removed. */
 	struct series_image images[LIMITS_SERIES_IMAGES];
 	size_t image_count;
 	uint64_t other_images;
@@ -72,12 +77,20 @@ void series_free(struct series *series);
 int series_save(const struct series *series, enum record_kind kind, void **ret, size_t *ret_len);
 bool series_load(struct series *series, enum record_kind kind, const void *state, size_t len);
 
+/* Hosts of kills are compared by this. */
+uint64_t series_host_hash(const char *host);
+
 /* The host with the newest sample, NULL where there is none. */
 const struct series_memory *series_newest_host(const struct series *series);
 
-/* How many kills of @series are at hand, and copy them, oldest first by time. */
+/* How many were removed or would have been; of the newest of them, how many are at hand, and
+ * a copy, oldest first by time. */
+uint64_t series_drawn(const struct series *series);
 size_t series_recent_count(const struct series *series);
 void series_recent(const struct series *series, struct series_kill *ret);
+/* Likewise all others. */
+size_t series_others_count(const struct series *series);
+void series_others(const struct series *series, struct series_kill *ret);
 
 /* The middle of a bin's stretch of time, in ms. */
 int64_t series_bin_time(const struct series_memory *memory, const struct series_bin *bin);

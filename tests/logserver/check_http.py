@@ -129,7 +129,9 @@ def test_bad_records(data):
         ([kill(1, reason=long)], 400, 0, "reason"),
         ([kill(1, verified="yes")], 400, 0, "verified"),
         ([kill(1, name="")], 400, 0, "name"),
-        ([kill(1, extra={"a": 1})], 400, 0, "extra"),
+        ([kill(1, extra={"a": [[[[1]]]]})], 400, 0, "extra"),
+        ([kill(1, extra=[1] * 256)], 400, 0, "extra"),
+        ([kill(1, extra={"x" * 65: 1})], 400, 0, "x" * 64),
         ([kill(1, **{"x" * 65: 1})], 400, 0, "x" * 64),
         ([{"pid": 1}], 400, 0, "container_id"),
         ([kill(i) for i in range(1001)], 413, 1000, None),
@@ -148,7 +150,9 @@ def test_bad_records(data):
 
 
 def test_unknown_fields_are_kept(data):
-    record = kill(1, note="caf\u00e9 \U0001f600 \"\\\n", score=-1.25, flag=False, gone=None)
+    record = kill(1, note="caf\u00e9 \U0001f600 \"\\\n", score=-1.25, flag=False, gone=None,
+                  receipt={"populated": 0, "processes": [{"pid": 7, "signal": 9, "ms": 1.5}] * 20},
+                  evidence=["survived", None, {}])
     with Server(data) as server:
         server.store("/logs", [record], 1)
         equal(server.get_json("/logs/all"), [record], "/logs/all")

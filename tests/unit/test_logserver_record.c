@@ -99,8 +99,14 @@ static void test_validation(void **state)
 		{ RECORD_KILL, "{" KILL_REFERENCE ",\"memory_current\":9007199254740993}",
 		  "memory_current" },
 		{ RECORD_KILL, "{" KILL_REFERENCE ",\"kill_latency_ms\":\"1\"}", "kill_latency_ms" },
-		{ RECORD_KILL, "{" KILL_REFERENCE ",\"new\":{}}", "new" },
-		{ RECORD_KILL, "{" KILL_REFERENCE ",\"new\":[1]}", "new" },
+		{ RECORD_KILL, "{" KILL_REFERENCE ",\"new\":{}}", NULL },
+		{ RECORD_KILL, "{" KILL_REFERENCE ",\"receipt\":[{\"pid\":7,\"by\":[9,null]}]}", NULL },
+		{ RECORD_KILL, "{" KILL_REFERENCE ",\"new\":[[[[1]]]]}", NULL },
+		{ RECORD_KILL, "{" KILL_REFERENCE ",\"new\":[[[[[1]]]]]}", "new" },
+		{ RECORD_KILL, "{" KILL_REFERENCE ",\"new\":[1e999]}", "new" },
+		{ RECORD_KILL, "{" KILL_REFERENCE ",\"new\":{\"a\":1,\"a\":1}}", "a" },
+		{ RECORD_KILL, "{" KILL_REFERENCE ",\"outcome\":7}", "outcome" },
+		{ RECORD_KILL, "{" KILL_REFERENCE ",\"dry_run\":\"yes\"}", "dry_run" },
 		{ RECORD_KILL, "{" KILL_REFERENCE ",\"new\":1e999}", "new" },
 		{ RECORD_KILL, "{" KILL_REFERENCE ",\"new\":1,\"new\":2}", "new" },
 		{ RECORD_KILL, "{" KILL_REFERENCE ",\"pid\":1}", "pid" },
@@ -198,6 +204,58 @@ static void test_many_fields(void **state)
 		strcpy(json + put, "}");
 		assert_int_equal(read_one(RECORD_KILL, json, &record, line, &error),
 				 extra == LIMITS_RECORD_FIELDS - known ? 0 : -EINVAL);
+	}
+}
+
+/* Unknown values are counted through all fields and depths. */
+static void test_many_values(void **state)
+{
+	char json[LIMITS_RECORD_BYTES], line[RECORD_LINE_BYTES];
+	struct record_error error;
+	struct record record;
+	int put;
+
+	(void)state;
+	for (int count = LIMITS_UNKNOWN_VALUES - 2; count <= LIMITS_UNKNOWN_VALUES - 1; count++) {
+		put = sprintf(json, "{" KILL_REFERENCE ",\"a\":1,\"b\":[0");
+		for (int i = 1; i < count; i++)
+			put += sprintf(json + put, ",%d", i % 10);
+		strcpy(json + put, "]}");
+		assert_int_equal(read_one(RECORD_KILL, json, &record, line, &error),
+				 count == LIMITS_UNKNOWN_VALUES - 2 ? 0 : -EINVAL);
+	}
+	assert_string_equal(error.field, "b");
+}
+
+static void test_outcomes(void **state)
+{
+	static const struct {
+		const char *fields;
+		enum record_outcome outcome;
+	} cases[] = {
+		{ "\"action\":\"killed\"", RECORD_REMOVED },
+		{ "\"action\":\"eliminado\"", RECORD_REMOVED },
+		{ "\"action\":\"would_kill\"", RECORD_DRY_RUN },
+		{ "\"action\":\"killed\",\"dry_run\":true", RECORD_DRY_RUN },
+		{ "\"action\":\"killed\",\"dry_run\":false", RECORD_REMOVED },
+		{ "\"action\":\"died\"", RECORD_GONE },
+		{ "\"action\":\"killed\",\"outcome\":\"killed, unverified\"", RECORD_REMOVED },
+		{ "\"action\":\"killed\",\"outcome\":\"Was already gone\"", RECORD_GONE },
+		{ "\"action\":\"killed\",\"outcome\":\"survived\"", RECORD_SURVIVED },
+		{ "\"action\":\"survived\",\"outcome\":\"a new word\"", RECORD_SURVIVED },
+		{ "\"action\":\"a new word\",\"outcome\":null", RECORD_REMOVED },
+	};
+	struct record_error error;
+	struct record record;
+	char json[1024];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(json, sizeof(json), "{" KILL_HEAD ",\"timestamp\":\"23/11/2026 06:40:01\",%s}",
+			 cases[i].fields);
+		assert_int_equal(record_read(RECORD_KILL, json, strlen(json), 0, &record, NULL, NULL,
+					     &error), 0);
+		assert_int_equal(record.kill.outcome, cases[i].outcome);
 	}
 }
 
@@ -312,6 +370,8 @@ int main(void)
 		cmocka_unit_test(test_validation),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_many_fields),
+		cmocka_unit_test(test_many_values),
+		cmocka_unit_test(test_outcomes),
 		cmocka_unit_test(test_body),
 		cmocka_unit_test(test_too_many_records),
 		cmocka_unit_test(test_utf8),

@@ -142,7 +142,7 @@ static void test_kills(void **state)
 		record = kill_of(name, i % 2 ? "odd" : "even", i);
 		series_add(series, &record);
 	}
-	assert_int_equal(series->kills, kills);
+	assert_int_equal(series_drawn(series), kills);
 	assert_int_equal(series->by_class[RECORD_CLASS_LOW], kills);
 	assert_int_equal(series->image_count, 2);
 	assert_int_equal(series->images[0].count + series->images[1].count, kills);
@@ -164,6 +164,37 @@ static void test_kills(void **state)
 	assert_int_equal(series->image_count, LIMITS_SERIES_IMAGES);
 	assert_int_equal(series->other_images, 2);
 	free(recent);
+	series_free(series);
+	free(series);
+}
+
+/* What nobody removed is counted and kept apart. */
+static void test_outcomes(void **state)
+{
+	struct series *series = calloc(1, sizeof(*series));
+	struct series_kill *kills = calloc(LIMITS_SERIES_KILLS, sizeof(*kills));
+	struct record record;
+
+	(void)state;
+	for (int i = 0; i < 4 * (LIMITS_SERIES_OTHERS + 2); i++) {
+		record = kill_of("x", "image", i);
+		record.kill.outcome = (enum record_outcome)(i % RECORD_OUTCOMES);
+		series_add(series, &record);
+	}
+	for (int i = 0; i < RECORD_OUTCOMES; i++)
+		assert_int_equal(series->by_outcome[i], LIMITS_SERIES_OTHERS + 2);
+	assert_int_equal(series->by_class[RECORD_CLASS_LOW], LIMITS_SERIES_OTHERS + 2);
+	assert_int_equal(series->images[0].count, LIMITS_SERIES_OTHERS + 2);
+	assert_int_equal(series_drawn(series), 2 * (LIMITS_SERIES_OTHERS + 2));
+	series_recent(series, kills);
+	for (size_t i = 0; i < series_recent_count(series); i++)
+		assert_in_range(kills[i].kill.outcome, RECORD_REMOVED, RECORD_DRY_RUN);
+	assert_int_equal(series_others_count(series), LIMITS_SERIES_OTHERS);
+	series_others(series, kills);
+	for (size_t i = 0; i < series_others_count(series); i++)
+		assert_in_range(kills[i].kill.outcome, RECORD_SURVIVED, RECORD_GONE);
+	assert_int_equal(kills[LIMITS_SERIES_OTHERS - 1].time_ms, 4 * (LIMITS_SERIES_OTHERS + 2) - 1);
+	free(kills);
 	series_free(series);
 	free(series);
 }
@@ -249,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_outlier_keeps_resolution),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_kills),
+		cmocka_unit_test(test_outcomes),
 		cmocka_unit_test(test_labels),
 		cmocka_unit_test(test_names_are_never_script),
 		cmocka_unit_test(test_page_escapes),
