@@ -94,7 +94,7 @@
  * each of some dozen processes. So deep, and so many values in all of a record's. */
 #define LIMITS_UNKNOWN_DEPTH 4
 #define LIMITS_UNKNOWN_VALUES 256
-/* Strings in unknown fields, and `reason`. */
+/* Strings in unknown fields, `reason` and `outcome`. */
 #define LIMITS_STRING_BYTES 1024
 /* "<host>:<boot id>:<sequence>" and its like. */
 #define LIMITS_EVENT_ID_BYTES 128

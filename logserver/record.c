@@ -52,7 +52,7 @@ static const struct field kill_fields[] = {
 	{ "kill_latency_ms", FIELD_NUMBER, false, LIMITS_INTEGER, 0 },
 	{ "sequence", FIELD_INTEGER, false, LIMITS_INTEGER, 0 },
 	{ "witness", FIELD_STRING, false, 0, LIMITS_WORD_BYTES },
-	{ "outcome", FIELD_STRING, false, 0, LIMITS_WORD_BYTES },
+	{ "outcome", FIELD_STRING, false, 0, LIMITS_STRING_BYTES },
 	{ "dry_run", FIELD_BOOLEAN, false, 0, 0 },
 	{ 0 }
 };
@@ -266,57 +266,26 @@ static double number_or(const cJSON *object, const char *name, double otherwise)
 	return cJSON_IsNumber(item) ? item->valuedouble : otherwise;
 }
 
-enum record_outcome record_outcome(const char *word)
+static enum record_outcome outcome_of(const cJSON *object)
 {
 	static const struct {
-		const char *word;
+		const char *action;
 		enum record_outcome outcome;
-	} words[] = {
-		{ "killed", RECORD_REMOVED },
-		{ "killed_verified", RECORD_REMOVED },
-		{ "killed_and_verified", RECORD_REMOVED },
-		{ "killed_unverified", RECORD_REMOVED },
+	} others[] = {
 		{ "would_kill", RECORD_DRY_RUN },
 		{ "survived", RECORD_SURVIVED },
 		{ "gone", RECORD_GONE },
-		{ "already_gone", RECORD_GONE },
-		{ "was_already_gone", RECORD_GONE },
 		{ "died", RECORD_GONE },
 	};
-	char plain[LIMITS_WORD_BYTES + 1];
-	size_t len = 0;
-
-	for (; *word && len < LIMITS_WORD_BYTES; word++) {
-		if (strchr(" -_,", *word)) {
-			if (len && plain[len - 1] != '_')
-				plain[len++] = '_';
-		} else {
-			plain[len++] = (char)(*word >= 'A' && *word <= 'Z' ? *word - 'A' + 'a' : *word);
-		}
-	}
-	plain[len] = 0;
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcmp(plain, words[i].word) == 0)
-			return words[i].outcome;
-	}
-	return RECORD_OUTCOMES;
-}
-
-/* `outcome` tells more than `action`; what neither tells was removed. */
-static enum record_outcome outcome_of(const cJSON *object)
-{
-	static const char *const fields[] = { "outcome", "action" };
-	enum record_outcome outcome = RECORD_OUTCOMES;
+	const cJSON *action = cJSON_GetObjectItemCaseSensitive(object, "action");
 
 	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "dry_run")))
 		return RECORD_DRY_RUN;
-	for (size_t i = 0; i < 2 && outcome == RECORD_OUTCOMES; i++) {
-		const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, fields[i]);
-
-		if (cJSON_IsString(item))
-			outcome = record_outcome(item->valuestring);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (strcmp(action->valuestring, others[i].action) == 0)
+			return others[i].outcome;
 	}
-	return outcome == RECORD_OUTCOMES ? RECORD_REMOVED : outcome;
+	return RECORD_REMOVED;
 }
 
 static int summarise(enum record_kind kind, const cJSON *object, int zone_s,

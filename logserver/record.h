@@ -16,15 +16,12 @@ enum record_kind { RECORD_KILL, RECORD_MEMORY, RECORD_KINDS };
 
 enum record_class { RECORD_CLASS_HIGH, RECORD_CLASS_LOW, RECORD_CLASS_UNKNOWN, RECORD_CLASSES };
 
-/*
- * What became of the container, by `dry_run`, `outcome` and `action`: see
- * record_outcome(). Only of the first two is a bar drawn.
- */
+/* What became of the container, by `action`. Only of the first two a bar is drawn. */
 enum record_outcome {
-	RECORD_REMOVED,    /* also by every action that is not known: as the reference has it */
-	RECORD_DRY_RUN,    /* would have been */
-	RECORD_SURVIVED,   /* was to be */
-	RECORD_GONE,       /* ended, but not by the monitor */
+	RECORD_REMOVED,    /* "killed", and any other word: the reference has its own */
+	RECORD_DRY_RUN,    /* "would_kill", or `dry_run` is true */
+	RECORD_SURVIVED,   /* "survived": was to be removed */
+	RECORD_GONE,       /* "gone", "died": ended, but not by the monitor */
 	RECORD_OUTCOMES
 };
 
@@ -104,10 +101,6 @@ uint64_t record_image_hash(const char *image);
 
 /* The name of a kind's known field @i; NULL behind the last one. */
 const char *record_field_name(enum record_kind kind, size_t i);
-
-/* What a word of `outcome` or `action` means, in any case, with spaces or hyphens for its
- * underlines; RECORD_OUTCOMES: nothing that is known. */
-enum record_outcome record_outcome(const char *word);
 
 /* The words of the enum as they stand in records: "high", "low", "unknown". */
 const char *record_class_name(enum record_class class);

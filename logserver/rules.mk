@@ -51,7 +51,8 @@ LOGSERVER_FUZZERS := $(addprefix $(O)/tests/fuzz/fuzz_logserver_,record route te
 $(LOGSERVER_FUZZERS): FUZZ_LIBS = $(shell pkg-config --libs libcjson zlib) -lm
 FUZZERS += $(LOGSERVER_FUZZERS)
 
-SUITES += $(addprefix tests/logserver/check_,http.py store.py threads.py)
+SUITES += $(addprefix tests/logserver/check_,http.py store.py threads.py together.py)
+tests/logserver/check_together.py: monitor $(O)/logserver/logserver
 tests/logserver/check_threads.py: | $(O)/logserver/logserver-tsan
 tests/logserver/check_store.py: | $(O)/tests/logserver/bad_disk.so
 
@@ -90,5 +91,6 @@ bench-logserver: $(O)/logserver/logserver
 
 #: make torture-logserver   200 kill -9 under load, slow and malicious clients (minutes)
 .PHONY: torture-logserver
-torture-logserver: $(O)/logserver/logserver
+torture-logserver: $(O)/logserver/logserver $(O)/tests/logserver/bad_disk.so monitor
 	$(Q)tests/logserver/torture.py
+	$(Q)LOGSERVER_TURNS=30 tests/logserver/check_together.py

@@ -152,7 +152,7 @@ def test_bad_records(data):
 def test_unknown_fields_are_kept(data):
     record = kill(1, note="caf\u00e9 \U0001f600 \"\\\n", score=-1.25, flag=False, gone=None,
                   receipt={"populated": 0, "processes": [{"pid": 7, "signal": 9, "ms": 1.5}] * 20},
-                  evidence=["survived", None, {}])
+                  outcome="killed, unverified", evidence="", grounds=["survived", None, {}])
     with Server(data) as server:
         server.store("/logs", [record], 1)
         equal(server.get_json("/logs/all"), [record], "/logs/all")

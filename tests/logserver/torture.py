@@ -29,6 +29,10 @@ def test_disk_that_fills(data):
     check_store.test_disk_that_fills(data)
 
 
+def test_failed_sync_is_not_believed(data):
+    check_store.test_failed_sync_is_not_believed(data)
+
+
 def hold(server, first, more, pause_s, gone):
     """A client that sends a byte now and then, until it is cut; notes how long it held."""
     started = time.monotonic()

@@ -239,11 +239,8 @@ static void test_outcomes(void **state)
 		{ "\"action\":\"killed\",\"dry_run\":true", RECORD_DRY_RUN },
 		{ "\"action\":\"killed\",\"dry_run\":false", RECORD_REMOVED },
 		{ "\"action\":\"died\"", RECORD_GONE },
-		{ "\"action\":\"killed\",\"outcome\":\"killed, unverified\"", RECORD_REMOVED },
-		{ "\"action\":\"killed\",\"outcome\":\"Was already gone\"", RECORD_GONE },
-		{ "\"action\":\"killed\",\"outcome\":\"survived\"", RECORD_SURVIVED },
-		{ "\"action\":\"survived\",\"outcome\":\"a new word\"", RECORD_SURVIVED },
-		{ "\"action\":\"a new word\",\"outcome\":null", RECORD_REMOVED },
+		{ "\"action\":\"gone\",\"outcome\":\"was already gone\"", RECORD_GONE },
+		{ "\"action\":\"survived\",\"outcome\":\"told to die, not dead yet\"", RECORD_SURVIVED },
 	};
 	struct record_error error;
 	struct record record;
