@@ -586,6 +586,8 @@ static enum config_result read_argument(struct config *c, char *reason)
 		c->generator = c->compose = false;
 		c->dry_run = true;
 	}
+	if (c->command == CONFIG_EXPLAIN)
+		c->record[0] = '\0';
 	if (c->command == CONFIG_EXPLAIN && !c->cycles)
 		c->cycles = c->policy.measure.window;
 	if (c->command == CONFIG_RECORD)

@@ -11,6 +11,7 @@
 #include "userspace/act.h"
 #include "userspace/core/judge.h"
 #include "userspace/io/clock.h"
+#include "userspace/recorder.h"
 #include "userspace/report.h"
 #include "userspace/say.h"
 #include "userspace/view.h"
@@ -20,6 +21,9 @@ struct loop {
 	struct view last;
 	struct view_exits exits;
 	struct judge judge;
+	struct recorder *recorder;	/* NULL: nothing is recorded */
+	char hand[LOOK_HAND_MAX + 1];	/* see struct look; since the last look */
+	char hand_before[LOOK_HAND_MAX + 1];	/* of this look */
 	struct trouble trouble;
 	bool blind;			/* the last cycle could not see */
 	bool ending;
@@ -55,8 +59,14 @@ static void print_report(struct loop *l, struct report *r)
 		(r->config->json ? report_json : report_explain)(r, stdout);
 }
 
-static void toggle(struct brake *b)
+static void toggle(struct loop *l)
 {
+	struct brake *b = &l->judge.brake;
+	size_t n = strlen(l->hand);
+
+	/* In this cycle there is no room for more: what came before counts for the replay. */
+	if (b->mode != BRAKE_DRY_RUN && n < LOOK_HAND_MAX)
+		l->hand[n] = b->mode == BRAKE_DISARMED ? 'A' : 'D';
 	if (b->mode == BRAKE_DISARMED)
 		brake_arm(b);
 	else
@@ -75,7 +85,7 @@ static void take_wishes(struct loop *l)
 		l->ending |= wish == SIGNALS_END;
 		l->reload |= wish == SIGNALS_RELOAD;
 		if (wish == SIGNALS_TOGGLE)
-			toggle(&l->judge.brake);
+			toggle(l);
 	}
 }
 
@@ -102,6 +112,27 @@ static bool may_act(struct loop *l, const struct judgement *j)
 	return j->plan->kills && j->brake.act && !l->ending && l->judge.brake.mode == mode;
 }
 
+/* After the act, and of a cycle without sight too. */
+static void keep(struct loop *l, const struct view *now, const struct judgement *g,
+		 const struct report *r)
+{
+	struct recorder_cycle c = {
+		.look = { .unix_ms = clock_unix_ms(), .cycle = (uint64_t)l->cycle, .seen = now },
+		.judgement = g,
+		.brake = &l->judge.brake,
+		.act = r->act,
+	};
+	char reason[RECORDER_REASON_SIZE];
+
+	if (!l->recorder)
+		return;
+	if (now)
+		c.look.sight = sight(l, now);
+	strcpy(c.look.hand, l->hand_before);
+	if (recorder_keep(l->recorder, &c, reason))
+		trouble_set(&l->trouble, "%s", reason);
+}
+
 /* A cycle that could not see, or is the first to see, decides nothing. */
 static void cycle(struct loop *l)
 {
@@ -113,6 +144,8 @@ static void cycle(struct loop *l)
 	int err;
 
 	l->trouble.text[0] = '\0';
+	strcpy(l->hand_before, l->hand);
+	memset(l->hand, 0, sizeof(l->hand));
 	if (l->setup->spool)
 		r.waiting = spool_waiting(l->setup->spool);
 	act_settle(l->setup->act, l->setup, &l->trouble);
@@ -122,6 +155,7 @@ static void cycle(struct loop *l)
 		view_free(&l->last);
 		view_forget_exits(&l->exits, UINT64_MAX);
 		judge_blind(&l->judge);
+		keep(l, NULL, NULL, &r);
 		print_report(l, &r);
 		return;
 	}
@@ -155,6 +189,7 @@ static void cycle(struct loop *l)
 	/* After the act, whose evidence ages while this waits for the disk. */
 	if (l->setup->spool)
 		act_record_sample(l->setup, now.model, &l->trouble);
+	keep(l, &now, &j, &r);
 	if (l->setup->client)
 		server_client_kick(l->setup->client);
 	/* The very first look has nothing to say. */
@@ -216,6 +251,13 @@ int loop_run(struct setup *setup, char *reason)
 	fds[1] = (struct pollfd){ .fd = timer, .events = POLLIN };
 	fds[2] = (struct pollfd){ .fd = setup->witness ? witness_fd(setup->witness) : -1,
 				  .events = POLLIN };
+	if (*config->record) {
+		err = recorder_open(setup, &l.recorder, reason);
+		if (err) {
+			close(timer);
+			return err;
+		}
+	}
 	/* The first look only begins a window. */
 	err = timed_cycle(&l, timer);
 	while (!err && !l.ending && (!config->cycles || l.cycle < config->cycles)) {
@@ -248,6 +290,7 @@ int loop_run(struct setup *setup, char *reason)
 	view_free(&l.last);
 	free(l.exits.list);
 	judge_forget(&l.judge);
+	recorder_close(l.recorder);
 	return err;
 }
 

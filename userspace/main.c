@@ -18,6 +18,7 @@
 #include "userspace/io/runtime.h"
 #include "userspace/io/snapshot_read.h"
 #include "userspace/loop.h"
+#include "userspace/replay.h"
 #include "userspace/say.h"
 
 enum {
@@ -29,6 +30,8 @@ enum {
 
 /* How long the end may wait for the log server; what it doesn't take stays on disk. */
 #define DRAIN_MS 10000
+/* The most that record-mib allows, and the frame that goes beyond it. */
+#define REPLAY_MAX (1100u << 20)
 
 static int check_snapshot(const struct config *config)
 {
@@ -270,6 +273,24 @@ out:
 	return status;
 }
 
+/* What was recorded, judged anew. */
+static int replay(struct config *config)
+{
+	char reason[REPLAY_REASON_SIZE], *data;
+	size_t len;
+	int err = file_read_all(AT_FDCWD, config->argument, REPLAY_MAX, &data, &len);
+
+	if (err) {
+		say("can't read the recording %s: %s", config->argument, strerror(-err));
+		return STATUS_FAILED;
+	}
+	err = replay_run(config, (const unsigned char *)data, len, stdout, reason);
+	free(data);
+	if (*reason)
+		say("%s: %s", config->argument, reason);
+	return err ? STATUS_FAILED : STATUS_DONE;
+}
+
 int main(int argc, char **argv)
 {
 	char reason[CONFIG_REASON_SIZE];
@@ -289,6 +310,8 @@ int main(int argc, char **argv)
 		puts("configuration ok");
 		return STATUS_DONE;
 	}
+	if (config.command == CONFIG_REPLAY || (config.command == CONFIG_EXPLAIN && config.argument))
+		return replay(&config);
 	status = check_snapshot(&config);
 	return status ? status : run(&config);
 }

@@ -5,7 +5,7 @@
 CORE_SOURCES := $(wildcard userspace/core/*.c)
 MONITOR_SOURCES := $(wildcard userspace/*.c userspace/io/*.c)
 CORE_LIB := $(O)/userspace/core.a
-MONITOR_LIBS = $(shell pkg-config --libs libcurl libcjson inih) -lbpf -pthread -lm
+MONITOR_LIBS = $(shell pkg-config --libs libcurl libcjson inih libzstd zlib) -lbpf -pthread -lm
 
 ALL += monitor
 
@@ -18,7 +18,7 @@ monitor: $(MONITOR_SOURCES:%.c=$(O)/%.o) $(CORE_LIB)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(MONITOR_LIBS)
 
 CORE_TESTS := snapshot_parse model scope measure classify decide brake reconcile record receipt \
-	generation comeback escape crontab
+	generation comeback escape crontab look
 CORE_TESTS := $(CORE_TESTS:%=$(O)/tests/unit/test_%)
 $(CORE_TESTS): $(CORE_LIB)
 $(CORE_TESTS): UNIT_LIBS = -lcjson -lm
@@ -28,12 +28,16 @@ $(O)/tests/unit/test_config: $(O)/userspace/config.o $(O)/userspace/io/file.o $(
 $(O)/tests/unit/test_config: UNIT_LIBS = -linih -lcjson -lm
 SUITES += $(O)/tests/unit/test_config
 
+$(O)/tests/unit/test_recording: $(O)/userspace/io/recording.o $(O)/userspace/io/file.o
+$(O)/tests/unit/test_recording: UNIT_LIBS = -lzstd -lz
+SUITES += $(O)/tests/unit/test_recording
+
 $(O)/tests/unit/test_spool: $(O)/userspace/io/spool.o $(O)/userspace/io/file.o
 $(O)/tests/unit/test_spool: UNIT_LIBS = -pthread
 SUITES += $(O)/tests/unit/test_spool
 
 # Natively, with the module and the runtime played by the test.
-MONITOR_CHECKS := tests/monitor/check_monitor.py tests/monitor/check_policy.py
+MONITOR_CHECKS := $(addprefix tests/monitor/check_,monitor.py policy.py recording.py)
 $(MONITOR_CHECKS): monitor $(O)/logserver/logserver
 SUITES += $(MONITOR_CHECKS)
 

@@ -173,6 +173,37 @@ void model_compare(struct model *m, const struct model *last)
 	}
 }
 
+int model_drop(struct model *m, const bool *gone)
+{
+	size_t *place = calloc(m->container_count + 1, sizeof(*place));
+	size_t i, n = 0;
+
+	if (!place)
+		return -ENOMEM;
+	for (i = 0; i < m->container_count; i++) {
+		if (gone[i]) {
+			free(m->containers[i].runtime.labels);
+			continue;
+		}
+		place[i] = n;
+		if (n != i)
+			m->containers[n] = m->containers[i];
+		n++;
+	}
+	m->container_count = n;
+	for (i = n = 0; i < m->process_count; i++) {
+		struct model_process p = m->processes[i];
+
+		if (gone[p.container])
+			continue;
+		p.container = place[p.container];
+		m->processes[n++] = p;
+	}
+	m->process_count = n;
+	free(place);
+	return 0;
+}
+
 struct model_container *model_find(const struct model *m, const char *id)
 {
 	struct model_container key;

@@ -128,6 +128,12 @@ int model_new(const struct snapshot *s, struct model **ret);
  */
 void model_compare(struct model *m, const struct model *last);
 
+/*
+ * Takes the containers out for which @gone, an array of m->container_count, is true.
+ * Return: 0 or -ENOMEM.
+ */
+int model_drop(struct model *m, const bool *gone);
+
 /* The container with this id, or NULL. */
 struct model_container *model_find(const struct model *m, const char *id);
 

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <math.h>
+
+#include "tests/unit/host.h"
+#include "userspace/core/look.h"
+
+static char labels[] = "team=web\0empty=\0";
+
+static struct model_process processes[] = {
+	{ .pid = 5, .container = 1, .start_us = 1, .cpu_us = 2 },
+	{ .pid = 5, .container = 0, .start_us = 3, .cpu_us = UINT64_MAX },
+	{ .pid = 4194304, .container = 1, .start_us = 0, .cpu_us = 0 },
+};
+static const struct reconcile_sum sums[] = { { 7, 8 }, { UINT64_MAX, 1 } };
+static const struct reconcile_exit exits[] = { { 7, 9, 10, 11, 12 } };
+
+/* Every field with a value of its own. */
+static struct look make(struct host *h)
+{
+	struct look l = {
+		.unix_ms = 1792653601123, .cycle = 300, .seen = true, .hand = "DAD",
+		.sight = { .model = &h->model, .witness = true, .sums = { sums, COUNT(sums) },
+			   .exits = exits, .exit_count = COUNT(exits), .skew_us = 1234 },
+	};
+	struct model_container *c;
+
+	host_init(h);
+	strcpy(h->model.boot_id, "boot");
+	strcpy(h->model.instance, "i");
+	h->model.processes = processes;
+	h->model.process_count = COUNT(processes);
+	h->model.cpus = 4;
+	h->model.total_ram_kib = 1;
+	h->model.free_ram_kib = 2;
+	h->model.used_ram_kib = 3;
+	h->model.available_ram_kib = 4;
+	c = host_add(h, "a", 0, 77);
+	strcpy(c->runtime_name, "docker");
+	strcpy(c->path, "/docker/a");
+	strcpy(c->name, "n\xff\n");
+	c->pid = 6;
+	c->process_count = 8;
+	c->vsz_kib = 9;
+	c->rss_kib = 10;
+	c->memory_percent = 12.5;
+	c->self = c->dying = true;
+	c->comebacks = 5;
+	c->cgroup = (struct model_cgroup){ .known = true, .has_cpu = true, .inode = 1,
+					   .memory_bytes = 2, .inactive_bytes = 3, .cpu_us = 4 };
+	c->runtime = (struct model_runtime){ .known = true, .is_protected = true, .name = "x",
+					     .image = "y", .labels = labels,
+					     .labels_len = sizeof(labels) - 1 };
+	c = host_add(h, "b", 0, 0);
+	c->cgroup = (struct model_cgroup){ .has_memory = true, .has_inactive = true };
+	c->runtime = (struct model_runtime){ .running = true, .log_server = true, .labels_cut = true };
+	return l;
+}
+
+static void same_container(const struct model_container *a, const struct model_container *b)
+{
+#define SAME(field) assert_true(a->field == b->field)
+#define SAME_TEXT(field) assert_string_equal(a->field, b->field)
+	SAME_TEXT(id);
+	SAME_TEXT(runtime_name);
+	SAME_TEXT(path);
+	SAME_TEXT(name);
+	SAME(pid);
+	SAME(start_us);
+	SAME(process_count);
+	SAME(vsz_kib);
+	SAME(rss_kib);
+	SAME(memory_percent);
+	SAME(self);
+	SAME(dying);
+	SAME(comebacks);
+	SAME(cgroup.known);
+	SAME(cgroup.has_memory);
+	SAME(cgroup.has_cpu);
+	SAME(cgroup.has_inactive);
+	SAME(cgroup.inode);
+	SAME(cgroup.memory_bytes);
+	SAME(cgroup.inactive_bytes);
+	SAME(cgroup.cpu_us);
+	SAME(runtime.known);
+	SAME(runtime.running);
+	SAME(runtime.is_protected);
+	SAME(runtime.log_server);
+	SAME(runtime.labels_cut);
+	SAME_TEXT(runtime.name);
+	SAME_TEXT(runtime.image);
+	SAME(runtime.labels_len);
+	if (a->runtime.labels_len)
+		assert_memory_equal(a->runtime.labels, b->runtime.labels, a->runtime.labels_len);
+}
+
+static void there_and_back(void **state)
+{
+	struct look_bytes bytes = { 0 }, again = { 0 };
+	struct host h;
+	struct look l = make(&h), back;
+	size_t i;
+
+	(void)state;
+	look_encode(&l, &bytes);
+	assert_false(bytes.failed);
+	assert_int_equal(look_decode(bytes.data, bytes.len, &back), 0);
+	assert_true(back.unix_ms == l.unix_ms && back.cycle == l.cycle && back.seen);
+	assert_string_equal(back.hand, "DAD");
+	assert_int_equal(back.sight.model->container_count, 2);
+	for (i = 0; i < 2; i++)
+		same_container(&back.sight.model->containers[i], &h.containers[i]);
+	assert_string_equal(back.sight.model->boot_id, "boot");
+	assert_int_equal(back.sight.model->process_count, COUNT(processes));
+	for (i = 0; i < COUNT(processes); i++)
+		assert_memory_equal(&back.sight.model->processes[i], &processes[i], sizeof(processes[i]));
+	assert_memory_equal(back.sight.sums.sums, sums, sizeof(sums));
+	assert_memory_equal(back.sight.exits, exits, sizeof(exits));
+	assert_true(back.sight.witness && back.sight.skew_us == 1234 && back.sight.exit_count == 1);
+	assert_true(back.sight.model->cpus == 4 && back.sight.model->available_ram_kib == 4);
+	look_encode(&back, &again);
+	assert_int_equal(bytes.len, again.len);
+	assert_memory_equal(bytes.data, again.data, bytes.len);
+
+	/* Cut anywhere, or with anything behind it, it is none. */
+	look_free(&back);
+	for (i = 0; i < bytes.len; i++)
+		assert_int_equal(look_decode(bytes.data, i, &back), -EBADMSG);
+	bytes.data = realloc(bytes.data, bytes.len + 1);
+	bytes.data[bytes.len] = 0;
+	assert_int_equal(look_decode(bytes.data, bytes.len + 1, &back), -EBADMSG);
+	free(bytes.data);
+	free(again.data);
+}
+
+static void not_seen(void **state)
+{
+	const struct look l = { .unix_ms = 5, .cycle = 6 };
+	struct look_bytes bytes = { 0 };
+	struct look back;
+
+	(void)state;
+	look_encode(&l, &bytes);
+	assert_int_equal(look_decode(bytes.data, bytes.len, &back), 0);
+	assert_true(!back.seen && !back.sight.model && back.cycle == 6);
+	look_free(&back);
+	free(bytes.data);
+}
+
+static void outcomes(void **state)
+{
+	struct look_verdict verdicts[] = { { CLASS_HIGH, RULE_SURPLUS, LOOK_KILLED }, { 0, 0, 0 } };
+	struct look_outcome o = { .mode = BRAKE_DISARMED, .why = "w", .decided = true,
+				  .verdicts = verdicts, .count = 2 }, back;
+	struct look_bytes bytes = { 0 };
+	size_t i;
+
+	(void)state;
+	look_encode_outcome(&o, &bytes);
+	assert_int_equal(look_decode_outcome(bytes.data, bytes.len, &back), 0);
+	assert_true(back.mode == BRAKE_DISARMED && back.decided && back.count == 2);
+	assert_string_equal(back.why, "w");
+	assert_memory_equal(back.verdicts, verdicts, sizeof(verdicts));
+	look_free_outcome(&back);
+	for (i = 0; i < bytes.len; i++)
+		assert_int_equal(look_decode_outcome(bytes.data, i, &back), -EBADMSG);
+	free(bytes.data);
+	for (i = 0; i < LOOK_FATES; i++)
+		assert_true(*look_fate_name((enum look_fate)i));
+}
+
+/* What would break a judge is refused. */
+static void lies(void **state)
+{
+	struct look_bytes bytes;
+	struct look l, back;
+	struct host h;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 11; i++) {
+		struct model_process lie[COUNT(processes)];
+
+		bytes = (struct look_bytes){ 0 };
+		l = make(&h);
+		memcpy(lie, processes, sizeof(lie));
+		h.model.processes = lie;
+		switch (i) {
+		case 0: /* the order of the containers */
+			strcpy(h.containers[0].id, "c");
+			break;
+		case 1:
+			strcpy(h.containers[0].id, "b");
+			break;
+		case 2:
+			h.containers[0].id[0] = '\0';
+			break;
+		case 3:
+			h.containers[0].memory_percent = NAN;
+			break;
+		case 4:
+			h.containers[0].memory_percent = -1;
+			break;
+		case 5: /* labels that have no end */
+			h.containers[0].runtime.labels_len--;
+			break;
+		case 6:
+			lie[0].container = 2;
+			break;
+		case 7:
+			lie[0].pid = 6;
+			break;
+		case 8:
+			lie[0].start_us = 4;
+			break;
+		case 9:
+			h.model.container_count = 0;
+			break;
+		case 10:
+			strcpy(l.hand, "AX");
+			break;
+		}
+		look_encode(&l, &bytes);
+		if (look_decode(bytes.data, bytes.len, &back) != -EBADMSG)
+			fail_msg("lie %d", i);
+		free(bytes.data);
+	}
+	/* A number of eleven groups, one beyond 64 bits, a count beyond what is there, a NUL. */
+	for (i = 0; i < 4; i++) {
+		static const uint8_t bad[][14] = {
+			{ 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01 },
+			{ 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02 },
+			{ 1, 1, 15, 'A' },
+			{ 1, 1, 1, 0, 0 },
+		};
+
+		assert_int_equal(look_decode(bad[i], i == 3 ? 5 : sizeof(bad[i]), &back), -EBADMSG);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(there_and_back),
+		cmocka_unit_test(not_seen),
+		cmocka_unit_test(outcomes),
+		cmocka_unit_test(lies),
+	};
+
+	return RUN(tests);
+}

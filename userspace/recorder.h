@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Keeping what a running monitor sees and does, for replay. */
+#ifndef RECORDER_H
+#define RECORDER_H
+
+#include "userspace/act.h"
+#include "userspace/core/look.h"
+#include "userspace/setup.h"
+
+#define RECORDER_REASON_SIZE 512
+
+struct recorder;
+
+/**
+ * recorder_open() - begin a recording as the configuration says
+ * @s: whose
+ * @ret: the recorder; the caller closes it
+ * @reason: on failure, one line for the user (RECORDER_REASON_SIZE)
+ *
+ * Return: 0 or negative errno.
+ */
+int recorder_open(const struct setup *s, struct recorder **ret, char *reason);
+
+/* One cycle, as it went. */
+struct recorder_cycle {
+	struct look look;
+	const struct judgement *judgement;	/* NULL, or without a plan: nothing was decided */
+	const struct brake *brake;
+	const struct act_result *act;		/* NULL: it was not carried out */
+};
+
+/* Return: 0; or negative errno with @reason: this cycle is missing in the recording. */
+int recorder_keep(struct recorder *r, const struct recorder_cycle *c, char *reason);
+
+/* NULL is no error. */
+void recorder_close(struct recorder *r);
+
+#endif
