@@ -232,6 +232,8 @@ static int run(struct config *config)
 		return STATUS_FAILED;
 	}
 	read_identity(&setup);
+	if (door_find(config->server, &setup.door))
+		say("the log server's address %s is not known here", config->server);
 	err = signals_open(&setup.signals);
 	if (err) {
 		say("no signals: %s", strerror(-err));

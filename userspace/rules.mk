@@ -37,12 +37,24 @@ $(O)/tests/unit/test_spool: UNIT_LIBS = -pthread
 SUITES += $(O)/tests/unit/test_spool
 
 # Natively, with the module and the runtime played by the test.
-MONITOR_CHECKS := $(addprefix tests/monitor/check_,monitor.py policy.py recording.py)
+MONITOR_CHECKS := $(addprefix tests/monitor/check_,monitor.py policy.py recording.py kills.py)
 $(MONITOR_CHECKS): monitor $(O)/logserver/logserver
 SUITES += $(MONITOR_CHECKS)
 
+# A build of its own that a test ends at any step of an act.
+FAULTY := userspace/act userspace/intents userspace/io/kill
+$(O)/faults/%.o: %.c
+	$(call msg,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -DFAULT_POINTS -c -o $@ $<
+$(O)/faults/monitor: $(filter-out $(FAULTY:%=$(O)/%.o),$(MONITOR_SOURCES:%.c=$(O)/%.o)) \
+		$(FAULTY:%=$(O)/faults/%.o) $(O)/faults/tests/kill/fault.o $(CORE_LIB)
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(MONITOR_LIBS)
+tests/monitor/check_kills.py: $(O)/faults/monitor
+
 $(O)/tests/fuzz/fuzz_snapshot_parse: $(CORE_SOURCES)
-$(O)/tests/fuzz/fuzz_runtime: userspace/io/runtime.c userspace/io/http.c userspace/core/model.c
+$(O)/tests/fuzz/fuzz_runtime: userspace/io/runtime.c userspace/io/door.c userspace/io/http.c userspace/core/model.c
 $(O)/tests/fuzz/fuzz_crontab: userspace/core/crontab.c
 MONITOR_FUZZERS := $(addprefix $(O)/tests/fuzz/fuzz_,snapshot_parse runtime crontab)
 $(MONITOR_FUZZERS): FUZZ_LIBS = $(shell pkg-config --libs libcurl libcjson) -lm

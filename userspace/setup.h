@@ -4,6 +4,7 @@
 #define SETUP_H
 
 #include "userspace/config.h"
+#include "userspace/io/door.h"
 #include "userspace/io/server_client.h"
 #include "userspace/io/signals.h"
 #include "userspace/io/spool.h"
@@ -16,6 +17,7 @@ struct setup {
 	struct config *config;		/* reloaded between two cycles */
 	int cgroup_root;		/* descriptor */
 	const char *runtime_socket;
+	struct door door;		/* of the log server */
 	struct spool *spool;		/* NULL: nothing is told to the log server */
 	struct server_client *client;
 	struct witness *witness;	/* NULL: none */

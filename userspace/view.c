@@ -141,7 +141,7 @@ int view_take(const struct setup *s, struct view_exits *exits, struct view *ret,
 	v.skew_us = now_us - v.model->boot_time_us;
 	self_mark(v.model);
 	/* Last: it is a word with another program, which may take its time. */
-	if (runtime_list(s->runtime_socket, v.model, runtime_reason))
+	if (runtime_list(s->runtime_socket, &s->door, v.model, runtime_reason))
 		trouble_set(t, "%s; nothing is removed", runtime_reason);
 	*ret = v;
 	return 0;

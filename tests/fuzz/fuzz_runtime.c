@@ -16,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		{ .id = "name" },
 	};
 	const struct model_runtime nothing = { 0 };
+	const struct door door = { .port = 8000, .addresses = { "127.0.0.1" }, .count = 1 };
 	struct model m = { .containers = containers, .container_count = 3 };
 	char *text = malloc(size + 1);
 	size_t i;
@@ -25,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	memcpy(text, data, size);
 	text[size] = '\0';
-	err = runtime_parse_list(text, size, &m);
+	err = runtime_parse_list(text, size, &door, &m);
 	for (i = 0; i < m.container_count; i++) {
 		const struct model_runtime *r = &containers[i].runtime;
 

@@ -116,10 +116,11 @@ class Module:
 class Container:
     """One process, named in the snapshot; alive in a group of its own if it has one."""
 
-    def __init__(self, number, cpu=0.0, pid=None, name="workload", **process):
+    def __init__(self, number, cpu=0.0, pid=None, name="workload", command=("sleep", "1000"), **process):
         self.id = process.get("ContainerID") or container_id(number)
         self.cpu = cpu  # of one CPU
         self.child = None
+        self.command = command
         self.start_us = boottime_us() - 60_000_000 + number
         self.fields = {
             "PID": pid or 4_000_000 + number, "PPID": 1, "Name": name, "Cmdline": name,
@@ -172,9 +173,10 @@ class Groups:
         real = f"{self.root}/real/{container.id}"
         os.mkdir(real)
         self.folders.append(real)
-        container.child = subprocess.Popen(["sleep", "1000"])
+        container.child = subprocess.Popen(container.command)
         self.children.append(container.child)
         container.fields["PID"] = container.child.pid
+        container.group = real
         with open(real + "/cgroup.procs", "w") as file:
             file.write(str(container.child.pid))
         container.folder = f"{self.root}/docker/{container.id}"
@@ -198,15 +200,15 @@ class Groups:
 
 
 class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """A container runtime that knows three requests. on_list and on_delete may replace
-    an answer: by (status, body), by "hang", "close", or by None for the usual one."""
+    """A container runtime that knows a few requests. on_list and its like may replace an
+    answer: by (status, body), by "hang", "close", or by None for the usual one."""
 
     daemon_threads = True
     request_queue_size = 64
 
     def __init__(self, path):
         self.containers = []  # (Container, changes of its entry)
-        self.on_list = self.on_delete = self.on_wait = lambda handler: None
+        self.on_list = self.on_delete = self.on_post = self.on_inspect = lambda handler: None
         self.requests = []
         self.changed = threading.Condition()
         self.ended = threading.Event()
@@ -266,15 +268,18 @@ class EngineHandler(Handler):
         self.answer(special(self) or usual())
 
     def do_GET(self):
-        self.handle_one(lambda: (200, json.dumps(
-            [c.listed(**changes) for c, changes in self.server.containers if c.lives()]).encode()),
-            self.server.on_list)
+        if self.path.startswith("/containers/json"):
+            self.handle_one(lambda: (200, json.dumps(
+                [c.listed(**changes) for c, changes in self.server.containers if c.lives()]).encode()),
+                self.server.on_list)
+        else:
+            self.handle_one(lambda: (404, b"{}"), self.server.on_inspect)
 
     def do_DELETE(self):
         self.handle_one(lambda: (204, b""), self.server.on_delete)
 
     def do_POST(self):
-        self.handle_one(lambda: (200, b'{"StatusCode":137}'), self.server.on_wait)
+        self.handle_one(lambda: (200, b'{"StatusCode":137}'), self.server.on_post)
 
 
 class LogServer:
@@ -523,12 +528,12 @@ class Stand:
     def environment(self):
         return {"PATH": self.path("bin") + ":/usr/bin:/bin:/usr/sbin:/sbin", "HOME": self.dir}
 
-    def monitor(self, *options, wrap=(), generator=False, **popen):
+    def monitor(self, *options, wrap=(), generator=False, program=MONITOR, env=None, **popen):
         # Only now, so that the first look sees what the test has set up.
         self.module.write()
         return self.add(Monitor(
-            [*wrap, MONITOR, *self.options(), *([] if generator else ["--no-generator"]), *options],
-            env=self.environment(), cwd=self.dir, **popen))
+            [*wrap, program, *self.options(), *([] if generator else ["--no-generator"]), *options],
+            env={**self.environment(), **(env or {})}, cwd=self.dir, **popen))
 
     def run(self, *options, wrap=(), program=None):
         """To its end: (status, stdout, stderr)."""

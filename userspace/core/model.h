@@ -37,7 +37,7 @@ struct model_runtime {
 	bool known;		/* the runtime lists it */
 	bool running;		/* and not paused, restarting or being removed */
 	bool is_protected;	/* label sysinfo.protect=true */
-	bool log_server;	/* label sysinfo.role=logserver */
+	bool log_server;	/* it is the log server, see runtime_parse_list() */
 	char name[MODEL_NAME_SIZE];
 	char image[MODEL_IMAGE_SIZE];
 	/*

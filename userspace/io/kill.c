@@ -127,8 +127,8 @@ static bool look(struct receipt *r, struct hold *h)
 }
 
 /*
- * Until all of those are empty, or the time is up.  cgroup.events raises POLLPRI when it
- * changes, and when the group is removed.
+ * Until all are empty, or those that were asked to stop, or the time is up.  cgroup.events
+ * raises POLLPRI when it changes, and when the group is removed.
  */
 static void wait_empty(const struct kill_options *o, struct kill_victim *victims,
 		       struct hold *holds, size_t count, bool stopped_only, double deadline)
@@ -143,10 +143,10 @@ static void wait_empty(const struct kill_options *o, struct kill_victim *victims
 			struct receipt *r = &victims[i].receipt;
 
 			fds[i] = (struct pollfd){ .fd = -1, .events = POLLPRI };
-			if (holds[i].group < 0 || (stopped_only && !r->stopped) || look(r, &holds[i]))
+			if (holds[i].group < 0 || look(r, &holds[i]))
 				continue;
 			fds[i].fd = holds[i].events;
-			waiting++;
+			waiting += r->stopped || !stopped_only;
 		}
 		if (!waiting || left <= 0)
 			break;

@@ -3,6 +3,7 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,18 @@ static int keep_labels(const cJSON *labels, struct model_runtime *r)
 	return 0;
 }
 
+/* Does it publish the log server's port? */
+static bool is_in_door(const cJSON *item, const struct door *door)
+{
+	const cJSON *port;
+
+	cJSON_ArrayForEach(port, cJSON_GetObjectItemCaseSensitive(item, "Ports"))
+		if (door_is_at(door, json_text(port, "IP"),
+			       cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(port, "PublicPort"))))
+			return true;
+	return false;
+}
+
 static int fill_in(const cJSON *item, struct model_runtime *r)
 {
 	const cJSON *labels = cJSON_GetObjectItemCaseSensitive(item, "Labels");
@@ -78,9 +91,10 @@ static int fill_in(const cJSON *item, struct model_runtime *r)
 	return keep_labels(labels, r);
 }
 
-int runtime_parse_list(const char *text, size_t len, struct model *m)
+int runtime_parse_list(const char *text, size_t len, const struct door *door, struct model *m)
 {
 	cJSON *list = cJSON_ParseWithLength(text, len);
+	bool is_held = false;
 	const cJSON *item;
 	int err = 0;
 	size_t i;
@@ -89,12 +103,16 @@ int runtime_parse_list(const char *text, size_t len, struct model *m)
 		cJSON_Delete(list);
 		return -EBADMSG;
 	}
+	cJSON_ArrayForEach(item, list)
+		is_held |= is_in_door(item, door);
 	cJSON_ArrayForEach(item, list) {
 		struct model_container *c = model_find(m, json_text(item, "Id"));
 
 		err = c ? fill_in(item, &c->runtime) : 0;
 		if (err)
 			break;
+		if (c && is_held)
+			c->runtime.log_server = is_in_door(item, door);
 	}
 	cJSON_Delete(list);
 	/* Half a list is none. */
@@ -103,7 +121,7 @@ int runtime_parse_list(const char *text, size_t len, struct model *m)
 	return err;
 }
 
-int runtime_list(const char *socket, struct model *m, char *reason)
+int runtime_list(const char *socket, const struct door *door, struct model *m, char *reason)
 {
 	struct http_request r = {
 		.method = "GET",
@@ -118,7 +136,7 @@ int runtime_list(const char *socket, struct model *m, char *reason)
 			 socket, r.status ? "refused" : r.reason, r.status);
 		err = -EIO;
 	} else if (!err) {
-		err = runtime_parse_list(r.answer ? r.answer : "", r.answer_len, m);
+		err = runtime_parse_list(r.answer ? r.answer : "", r.answer_len, door, m);
 		if (err)
 			snprintf(reason, RUNTIME_REASON_SIZE, "no list from the runtime at %s: %s",
 				 socket, err == -EBADMSG ? "its answer is malformed" : strerror(-err));
