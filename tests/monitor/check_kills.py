@@ -3,10 +3,12 @@
 """Kills, natively: who dies, who lives, what is claimed of it, and what becomes of it when
 the monitor is killed at any step. Prints TAP. Usage: check_kills.py [NAME]..."""
 
+import contextlib
 import ctypes
 import json
 import os
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -30,6 +32,26 @@ def of(records, container):
 
 def dies(container):
     container.child.wait(PATIENCE_S)
+
+
+def wait_deaths(containers, count):
+    """Until so many of them are dead: SIGKILL takes its moment."""
+    poll = select.poll()
+    with contextlib.ExitStack() as stack:
+        for container in containers:
+            try:
+                fd = os.pidfd_open(container.child.pid)
+            except ProcessLookupError:
+                count -= 1
+                continue
+            stack.callback(os.close, fd)
+            poll.register(fd, select.POLLIN)
+        while count > 0:
+            died = poll.poll(PATIENCE_S * 1000)
+            true(died, f"{count} more deaths")
+            for fd, _ in died:
+                poll.unregister(fd)
+                count -= 1
 
 
 # --- The act ---------------------------------------------------------------------
@@ -332,8 +354,10 @@ def killed_at(stand, step, again=None):
     stand.engine.on_inspect = lambda _: (200, b"{}")
     options = ("--json", "--cycles", "2", *NOTHING_KEPT)
     stand.monitor(*options, program=FAULTS, env={"MONITOR_FAULT": step}).end(-signal.SIGKILL)
+    expected = 0 if step in BEFORE else 1 if step in AMID else 3
+    wait_deaths(victims, expected)
     dead = sum(not v.lives() for v in victims)
-    equal(dead, 0 if step in BEFORE else 1 if step in AMID else 3, f"{step}: dead at once")
+    equal(dead, expected, f"{step}: dead")
     if again:
         age_intents(stand)
         stand.monitor(*options, program=FAULTS, env={"MONITOR_FAULT": again}).end(-signal.SIGKILL)
