@@ -287,6 +287,7 @@ static __always_inline void send_exit(struct witness_exit_event *ev, struct sign
 		usage->exited_ns += ev->cpu_ns;
 		usage->exits++;
 		usage->exits_lost += lost;
+		usage->lost_ns += lost ? ev->cpu_ns : 0;
 		usage->oom_exits += !!(ev->flags & WITNESS_EXIT_OOM);
 	}
 }
@@ -298,11 +299,27 @@ static __always_inline void add_thread(struct witness_exit_event *ev, struct tas
 	__sync_fetch_and_add(&ev->system_ns, task->stime);
 }
 
+/* Of its own PID namespace the process has the innermost number. */
+static __always_inline bool is_init(struct task_struct *leader)
+{
+	struct pid *pid = BPF_CORE_READ(leader, thread_pid);
+	unsigned int level = BPF_CORE_READ(pid, level);
+	int nr = 0;
+
+	bpf_probe_read_kernel(&nr, sizeof(nr),
+			      (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+			      level * bpf_core_type_size(struct upid) +
+			      bpf_core_field_offset(struct upid, nr));
+	return level && nr == 1;
+}
+
 static __always_inline void describe(struct witness_exit_event *ev, struct task_struct *task)
 {
 	ev->ppid = task->real_parent->tgid;
 	ev->cgroup_id = task->cgroups->dfl_cgrp->kn->id;
 	ev->exit_ns = bpf_ktime_get_boot_ns();
+	if (is_init(task->group_leader))
+		ev->flags |= WITNESS_EXIT_INIT;
 	bpf_probe_read_kernel(ev->comm, sizeof(ev->comm), task->group_leader->comm);
 }
 

@@ -47,6 +47,8 @@
 #define WITNESS_EXIT_CPU_PARTIAL (1U << 0)
 /* The kernel's OOM killer had chosen it, or found it dying already. */
 #define WITNESS_EXIT_OOM (1U << 1)
+/* The first process of a PID namespace: with it a container ends. */
+#define WITNESS_EXIT_INIT (1U << 2)
 
 /* The death of a process: its whole thread group. */
 struct witness_exit_event {
@@ -79,6 +81,7 @@ struct witness_usage {
 	__u64 exited_ns;	/* sum of the cpu_ns of the events, lost ones too */
 	__u64 exits;
 	__u64 exits_lost;	/* of them, events that found no room in the ring */
+	__u64 lost_ns;		/* cpu_ns of those */
 	__u64 oom_exits;	/* of all, those with WITNESS_EXIT_OOM */
 };
 

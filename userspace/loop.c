@@ -37,7 +37,7 @@ static struct judge_sight sight(const struct loop *l, const struct view *v)
 	return (struct judge_sight){
 		.model = v->model,
 		.witness = v->witness,
-		.sums = { v->sums, v->sum_count },
+		.reading = v->reading,
 		.exits = l->exits.list,
 		.exit_count = l->exits.count,
 		.skew_us = v->skew_us,
@@ -112,12 +112,12 @@ static bool may_act(struct loop *l, const struct judgement *j)
 	return j->plan->kills && j->brake.act && !l->ending && l->judge.brake.mode == mode;
 }
 
-/* After the act, and of a cycle without sight too. */
-static void keep(struct loop *l, const struct view *now, const struct judgement *g,
+/* After the act, and of a cycle without sight (@seen is NULL) too. */
+static void keep(struct loop *l, const struct judge_sight *seen, const struct judgement *g,
 		 const struct report *r)
 {
 	struct recorder_cycle c = {
-		.look = { .unix_ms = clock_unix_ms(), .cycle = (uint64_t)l->cycle, .seen = now },
+		.look = { .unix_ms = clock_unix_ms(), .cycle = (uint64_t)l->cycle, .seen = seen },
 		.judgement = g,
 		.brake = &l->judge.brake,
 		.act = r->act,
@@ -126,8 +126,11 @@ static void keep(struct loop *l, const struct view *now, const struct judgement 
 
 	if (!l->recorder)
 		return;
-	if (now)
-		c.look.sight = sight(l, now);
+	if (seen) {
+		c.look.sight = *seen;
+		/* The act may have made the list longer, and moved it. */
+		c.look.sight.exits = l->exits.list;
+	}
 	strcpy(c.look.hand, l->hand_before);
 	if (recorder_keep(l->recorder, &c, reason))
 		trouble_set(&l->trouble, "%s", reason);
@@ -153,7 +156,7 @@ static void cycle(struct loop *l)
 	l->blind = err;
 	if (err) {
 		view_free(&l->last);
-		view_forget_exits(&l->exits, UINT64_MAX);
+		view_forget_exits(&l->exits, l->exits.count);
 		judge_blind(&l->judge);
 		keep(l, NULL, NULL, &r);
 		print_report(l, &r);
@@ -180,7 +183,7 @@ static void cycle(struct loop *l)
 			r.victim_count = j.plan->kills;
 		}
 		r.witness = now.witness && l->last.witness;
-		r.exits = l->exits.count;
+		r.window = &j.window;
 		r.exits_lost = now.exits_lost - l->last.exits_lost;
 	} else if (l->last.model) {
 		trouble_set(&l->trouble,
@@ -189,7 +192,7 @@ static void cycle(struct loop *l)
 	/* After the act, whose evidence ages while this waits for the disk. */
 	if (l->setup->spool)
 		act_record_sample(l->setup, now.model, &l->trouble);
-	keep(l, &now, &j, &r);
+	keep(l, &seen, &j, &r);
 	if (l->setup->client)
 		server_client_kick(l->setup->client);
 	/* The very first look has nothing to say. */
@@ -197,7 +200,7 @@ static void cycle(struct loop *l)
 		print_report(l, &r);
 	act_result_free(&result);
 	judgement_free(&j);
-	view_forget_exits(&l->exits, now.model->boot_time_us);
+	view_forget_exits(&l->exits, seen.exit_count);
 	view_free(&l->last);
 	l->last = now;
 }

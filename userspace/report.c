@@ -9,6 +9,7 @@
 #include "userspace/core/escape.h"
 #include "userspace/core/explain.h"
 #include "userspace/core/record.h"
+#include "userspace/report_ledger.h"
 
 #define MIB (1 << 20)
 #define VERDICT_SIZE (RECEIPT_EVIDENCE_SIZE + 64)
@@ -69,29 +70,6 @@ static void print_list(const struct report *r, const char *title, enum class cla
 	}
 }
 
-static void print_cross_check(const struct report *r, FILE *out)
-{
-	uint64_t module = 0, exited = 0, scheduler = 0, cgroup = 0;
-	size_t i, verdicts[RECONCILE_DISPUTED + 1] = { 0 };
-
-	for (i = 0; i < r->plan->count; i++) {
-		const struct reconcile_books *b = r->plan->decisions[i].books;
-
-		verdicts[b->verdict]++;
-		if (b->verdict == RECONCILE_NONE)
-			continue;
-		module += b->module_us;
-		exited += b->exited_us;
-		scheduler += b->scheduler_us;
-		cgroup += b->cgroup_us;
-	}
-	fprintf(out, "cross-check   %zu agreed, %zu disputed, %zu not compared; CPU ms: module %.1f + exited %.1f"
-		" = scheduler %.1f = cgroup %.1f; %" PRIu64 " exits, %" PRIu64 " lost\n",
-		verdicts[RECONCILE_AGREED], verdicts[RECONCILE_DISPUTED], verdicts[RECONCILE_NONE],
-		(double)module / 1e3, (double)exited / 1e3, (double)scheduler / 1e3, (double)cgroup / 1e3,
-		r->exits, r->exits_lost);
-}
-
 static size_t killed(const struct report *r)
 {
 	size_t i, n = 0;
@@ -123,7 +101,7 @@ void report_text(const struct report *r, FILE *out)
 		print_list(r, "low", CLASS_LOW, out);
 		print_list(r, "unjudged", CLASS_UNKNOWN, out);
 		if (r->witness)
-			print_cross_check(r, out);
+			report_ledger_text(r->plan, r->window, r->exits_lost, out);
 		fprintf(out, "killed        %zu of %zu surplus", killed(r), r->plan->kills);
 		if (r->act && r->act->dead_ms >= 0)
 			fprintf(out, "; all dead %.1f ms after the decision", r->act->dead_ms);
@@ -214,13 +192,7 @@ static cJSON *container_json(const struct report *r, const struct decision *d)
 	explain_add(o, d);
 	cJSON_AddStringToObject(o, "outcome", escape(what, shown, sizeof(shown)));
 	cJSON_AddStringToObject(o, "witness", reconcile_verdict_name(b->verdict));
-	if (b->verdict != RECONCILE_NONE) {
-		cJSON_AddNumberToObject(o, "module_us", (double)b->module_us);
-		cJSON_AddNumberToObject(o, "exited_us", (double)b->exited_us);
-		cJSON_AddNumberToObject(o, "scheduler_us", (double)b->scheduler_us);
-		cJSON_AddNumberToObject(o, "cgroup_us", (double)b->cgroup_us);
-		cJSON_AddNumberToObject(o, "tolerance_us", (double)b->tolerance_us);
-	}
+	report_books_json(b, o);
 	return o;
 }
 
@@ -255,10 +227,8 @@ void report_json(const struct report *r, FILE *out)
 		for (i = 0; i < r->plan->count; i++)
 			cJSON_AddItemToArray(list, container_json(r, &r->plan->decisions[i]));
 	}
-	if (r->witness) {
-		cJSON_AddNumberToObject(o, "exits", (double)r->exits);
-		cJSON_AddNumberToObject(o, "exits_lost", (double)r->exits_lost);
-	}
+	if (r->witness)
+		report_ledger_json(r->plan, r->window, r->exits_lost, o);
 	if (r->trouble)
 		cJSON_AddStringToObject(o, "trouble", escape(r->trouble, shown, sizeof(shown)));
 	cJSON_AddBoolToObject(o, "server_reachable", r->server.reachable);

@@ -7,6 +7,7 @@
 
 #include "userspace/act.h"
 #include "userspace/config.h"
+#include "userspace/core/ledger.h"
 #include "userspace/io/server_client.h"
 
 /* One cycle, as it went. */
@@ -19,8 +20,8 @@ struct report {
 	const struct plan *plan;		/* NULL: nothing was decided, and trouble says why */
 	const struct act_result *act;		/* NULL: nothing was done */
 	size_t victim_count;
-	bool witness;
-	uint64_t exits;				/* seen by the witness since the last cycle */
+	bool witness;				/* over the whole window; the rest is of it */
+	const struct ledger_window *window;
 	uint64_t exits_lost;
 	struct server_status server;
 	size_t waiting;				/* batches in the spool before this cycle */

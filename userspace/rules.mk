@@ -17,7 +17,7 @@ monitor: $(MONITOR_SOURCES:%.c=$(O)/%.o) $(CORE_LIB)
 	$(call msg,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(MONITOR_LIBS)
 
-CORE_TESTS := snapshot_parse model scope measure classify decide brake reconcile record receipt \
+CORE_TESTS := snapshot_parse model scope measure classify decide brake reconcile ledger record receipt \
 	generation comeback escape crontab look
 CORE_TESTS := $(CORE_TESTS:%=$(O)/tests/unit/test_%)
 $(CORE_TESTS): $(CORE_LIB)

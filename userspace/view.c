@@ -12,7 +12,7 @@
 #include "userspace/io/self.h"
 #include "userspace/io/snapshot_read.h"
 
-/* Deaths of one window that are kept, 40 bytes each; what is beyond counts as lost. */
+/* Deaths of one window that are kept, 56 bytes each; what is beyond counts as lost. */
 #define EXITS_MAX 1000000
 
 void view_free(struct view *v)
@@ -28,7 +28,7 @@ static int note_exit(void *ctx, const struct witness_exit *ev)
 
 	if (exits->count == exits->room) {
 		size_t room = exits->room ? 2 * exits->room : 1024;
-		struct reconcile_exit *more = NULL;
+		struct ledger_exit *more = NULL;
 
 		if (room <= EXITS_MAX)
 			more = realloc(exits->list, room * sizeof(*more));
@@ -39,12 +39,17 @@ static int note_exit(void *ctx, const struct witness_exit *ev)
 		exits->list = more;
 		exits->room = room;
 	}
-	exits->list[exits->count++] = (struct reconcile_exit){
+	exits->list[exits->count++] = (struct ledger_exit){
 		.container_cgroup_id = ev->container_cgroup_id,
 		.pid = ev->pid,
+		.killer_pid = ev->killer_pid,
 		.start_us = ev->start_us,
 		.exit_us = ev->exit_us,
 		.cpu_us = ev->cpu_us,
+		.exit_code = (int16_t)ev->exit_code,
+		.signal = (uint8_t)ev->signal,
+		.oom = ev->oom,
+		.init = ev->init,
 	};
 	return 0;
 }
@@ -57,14 +62,10 @@ void view_drain(const struct setup *s, struct view_exits *exits, struct trouble 
 		trouble_set(t, "the witness's events: %s", strerror(-err));
 }
 
-void view_forget_exits(struct view_exits *exits, uint64_t until_us)
+void view_forget_exits(struct view_exits *exits, size_t count)
 {
-	size_t i, n = 0;
-
-	for (i = 0; i < exits->count; i++)
-		if (exits->list[i].exit_us > until_us)
-			exits->list[n++] = exits->list[i];
-	exits->count = n;
+	exits->count -= count;
+	memmove(exits->list, exits->list + count, exits->count * sizeof(*exits->list));
 }
 
 static int see_witness(const struct setup *s, struct view_exits *exits, struct view *v,
@@ -84,16 +85,27 @@ static int see_witness(const struct setup *s, struct view_exits *exits, struct v
 		free(rows);
 		return -ENOMEM;
 	}
-	for (i = 0; i < count; i++)
-		v->sums[i] = (struct reconcile_sum){
+	for (i = 0; i < count; i++) {
+		v->sums[i] = (struct ledger_sum){
 			.container_cgroup_id = rows[i].container_cgroup_id,
 			.cpu_us = rows[i].cpu_us,
+			.exits = rows[i].exits,
+			.exits_lost = rows[i].exits_lost,
+			.lost_us = rows[i].lost_us,
+			.removed = rows[i].removed,
 		};
-	v->sum_count = count;
+		memcpy(v->sums[i].id, rows[i].container_id, sizeof(v->sums[i].id));
+	}
 	free(rows);
 	err = witness_read_drops(s->witness, &drops);
 	if (err)
 		return err;
+	v->reading = (struct ledger_reading){
+		.since_us = witness_since_us(s->witness),
+		.sums = v->sums,
+		.sum_count = count,
+		.unplaced = drops.unplaced + exits->dropped,
+	};
 	v->exits_lost = drops.ring_full + drops.unplaced + exits->dropped;
 	v->witness = true;
 	return 0;

@@ -3,24 +3,24 @@
 #ifndef VIEW_H
 #define VIEW_H
 
+#include "userspace/core/ledger.h"
 #include "userspace/core/model.h"
-#include "userspace/core/reconcile.h"
 #include "userspace/setup.h"
 #include "userspace/trouble.h"
 
-/* What was seen at one moment: the model, and the witness's sums beside it. */
+/* What was seen at one moment: the model, and what the witness had to say beside it. */
 struct view {
 	struct model *model;
-	struct reconcile_sum *sums;
-	size_t sum_count;
+	struct ledger_sum *sums;	/* of reading */
+	struct ledger_reading reading;
 	uint64_t exits_lost;	/* since the witness began */
 	uint64_t skew_us;	/* from the snapshot until all was read */
 	bool witness;
 };
 
-/* Deaths that the witness told of, not yet in a window that was compared. */
+/* Deaths that the witness told of since the last view. */
 struct view_exits {
-	struct reconcile_exit *list;
+	struct ledger_exit *list;
 	size_t count, room;
 	uint64_t dropped;	/* too many, or there was no memory */
 };
@@ -43,7 +43,7 @@ void view_free(struct view *v);
 /* Takes in the deaths that wait in the witness's ring, which must be there. */
 void view_drain(const struct setup *s, struct view_exits *exits, struct trouble *t);
 
-/* Forgets the deaths up to a moment of CLOCK_BOOTTIME: their windows are over. */
-void view_forget_exits(struct view_exits *exits, uint64_t until_us);
+/* Forgets the first @count: they are in the ledger, or nobody will ask for them. */
+void view_forget_exits(struct view_exits *exits, size_t count);
 
 #endif

@@ -102,6 +102,15 @@ struct sched_entity {
 	__u64 prev_sum_exec_runtime;
 };
 
+struct upid {
+	int nr;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
 struct task_struct {
 	struct sched_entity se;
 	int exit_state;
@@ -109,6 +118,7 @@ struct task_struct {
 	int tgid;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	struct pid *thread_pid;
 	struct list_head thread_node;
 	__u64 utime;
 	__u64 stime;

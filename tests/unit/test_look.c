@@ -8,19 +8,25 @@
 static char labels[] = "team=web\0empty=\0";
 
 static struct model_process processes[] = {
-	{ .pid = 5, .container = 1, .start_us = 1, .cpu_us = 2 },
+	{ .pid = 5, .container = 1, .start_us = 1, .cpu_us = 2, .state = 'Z' },
 	{ .pid = 5, .container = 0, .start_us = 3, .cpu_us = UINT64_MAX },
 	{ .pid = 4194304, .container = 1, .start_us = 0, .cpu_us = 0 },
 };
-static const struct reconcile_sum sums[] = { { 7, 8 }, { UINT64_MAX, 1 } };
-static const struct reconcile_exit exits[] = { { 7, 9, 10, 11, 12 } };
+static const struct ledger_sum sums[] = {
+	{ .id = "a", .container_cgroup_id = 7, .cpu_us = 8, .exits = 9, .exits_lost = 10, .lost_us = 11 },
+	{ .id = "c", .container_cgroup_id = UINT64_MAX, .cpu_us = 1, .removed = true },
+};
+static const struct ledger_exit exits[] = {
+	{ 7, 9, 10, 11, 12, 13, .exit_code = -1, .signal = 9, .oom = true, .init = false },
+	{ 7, 9, 10, 11, 12, 13, .exit_code = 255, .signal = 0, .oom = false, .init = true },
+};
 
 /* Every field with a value of its own. */
 static struct look make(struct host *h)
 {
 	struct look l = {
 		.unix_ms = 1792653601123, .cycle = 300, .seen = true, .hand = "DAD",
-		.sight = { .model = &h->model, .witness = true, .sums = { sums, COUNT(sums) },
+		.sight = { .model = &h->model, .witness = true, .reading = { 77, sums, COUNT(sums), 78 },
 			   .exits = exits, .exit_count = COUNT(exits), .skew_us = 1234 },
 	};
 	struct model_container *c;
@@ -114,9 +120,10 @@ static void there_and_back(void **state)
 	assert_int_equal(back.sight.model->process_count, COUNT(processes));
 	for (i = 0; i < COUNT(processes); i++)
 		assert_memory_equal(&back.sight.model->processes[i], &processes[i], sizeof(processes[i]));
-	assert_memory_equal(back.sight.sums.sums, sums, sizeof(sums));
+	assert_true(back.sight.reading.since_us == 77 && back.sight.reading.unplaced == 78);
+	assert_memory_equal(back.sight.reading.sums, sums, sizeof(sums));
 	assert_memory_equal(back.sight.exits, exits, sizeof(exits));
-	assert_true(back.sight.witness && back.sight.skew_us == 1234 && back.sight.exit_count == 1);
+	assert_true(back.sight.witness && back.sight.skew_us == 1234 && back.sight.exit_count == 2);
 	assert_true(back.sight.model->cpus == 4 && back.sight.model->available_ram_kib == 4);
 	look_encode(&back, &again);
 	assert_int_equal(bytes.len, again.len);

@@ -498,6 +498,54 @@ static void test_killers(struct witness *w)
 	check_killed(w, &b, SIGKILL, getpid(), false, "cgroup.kill, the other");
 }
 
+/* Two children: the first of a new PID namespace, and the second. */
+static int act_namespace(void *arg)
+{
+	int status;
+
+	(void)arg;
+	if (unshare(CLONE_NEWPID))
+		return 1;
+	for (int number = 1; number <= 2; number++) {
+		pid_t pid = fork();
+
+		if (!pid && number == 1) {
+			pause();
+			_exit(1);
+		}
+		if (!pid) {
+			kill(1, SIGTERM);	/* not fatal: it is the namespace's init */
+			_exit(getpid() == 2 ? 42 : 1);
+		}
+		if (number == 2) {
+			waitpid(pid, &status, 0);
+			return !WIFEXITED(status) || WEXITSTATUS(status) != 42;
+		}
+	}
+	return 1;
+}
+
+static void test_init(struct witness *w)
+{
+	struct bed_cgroup cg = bed_make_cgroup("/docker/%s", bed_new_id());
+	struct bed_child c = bed_spawn(&cg, act_namespace, NULL);
+	const struct witness_exit *init = NULL, *other = NULL;
+
+	bed_let_go(&c);
+	bed_reap(&c);
+	write_control(&cg, "cgroup.kill", "1");
+	wait_count(w, 3);
+	for (size_t i = 0; i < seen.count; i++) {
+		if (seen.events[i].init)
+			init = &seen.events[i];
+		if (seen.events[i].exit_code == 42)
+			other = &seen.events[i];
+	}
+	ok(seen.count == 3 && !c.status && other && !other->init && init &&
+	   init->signal == SIGKILL && init->killer_pid == (uint32_t)getpid(),
+	   "PID namespace: its first process is told from the others");
+}
+
 static int act_hog(void *arg)
 {
 	size_t size = *(size_t *)arg;
@@ -1057,7 +1105,7 @@ static void skip_all(const char *why)
 int main(int argc, char **argv)
 {
 	static void (*const shared[])(struct witness *w) = {
-		test_ends, test_threads, test_killers, test_oom, test_outside, test_nested, test_forms, test_pod,
+		test_ends, test_threads, test_killers, test_init, test_oom, test_outside, test_nested, test_forms, test_pod,
 		test_short_life, test_running, test_switching, test_storm,
 	};
 	static void (*const own[])(void) = {

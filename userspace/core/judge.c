@@ -8,6 +8,7 @@
 void judgement_free(struct judgement *g)
 {
 	plan_free(g->plan);
+	ledger_window_free(&g->window);
 	free(g->measures);
 	free(g->books);
 	memset(g, 0, sizeof(*g));
@@ -15,24 +16,32 @@ void judgement_free(struct judgement *g)
 
 void judge_blind(struct judge *j)
 {
+	ledger_forget(&j->ledger);
 	measure_forget(&j->measures);
 }
 
 void judge_forget(struct judge *j)
 {
+	ledger_forget(&j->ledger);
 	measure_forget(&j->measures);
 	brake_forget(&j->brake);
 }
 
-static void compare_sources(const struct judge_policy *policy, const struct judge_sight *now,
-			    const struct judge_sight *last, struct reconcile_books *books)
+static int compare_sources(struct judge *j, const struct judge_policy *policy,
+			   const struct judge_sight *now, const struct judge_sight *last,
+			   struct judgement *g)
 {
-	bool witness = now->witness && last->witness;
-
 	/* While the sources were read one after the other, every CPU may have run it. */
-	reconcile(now->model, last->model, witness ? &now->sums : NULL,
-		  witness ? &last->sums : NULL, now->exits, now->exit_count,
-		  (now->skew_us + last->skew_us) * now->model->cpus, &policy->reconcile, books);
+	uint64_t skew_us = (now->skew_us + last->skew_us) * now->model->cpus;
+	size_t i;
+	int err;
+
+	err = ledger_close(&j->ledger, now->model, last->model,
+			   now->witness ? &now->reading : NULL,
+			   last->witness ? &last->reading : NULL, g->books, &g->window);
+	for (i = 0; !err && i < now->model->container_count; i++)
+		reconcile(&g->books[i], skew_us, &policy->reconcile);
+	return err;
 }
 
 static void note_grounds(struct plan *plan, const struct classify_policy *policy)
@@ -61,8 +70,11 @@ int judge_step(struct judge *j, const struct judge_policy *policy, const struct 
 
 	*ret = (struct judgement){ .brake.mode = j->brake.mode };
 	model_compare(m, last ? last->model : NULL);
+	for (i = 0; i < now->exit_count; i++)
+		ledger_note(&j->ledger, &now->exits[i]);
 	if (!m->window_us) {
-		judge_blind(j);
+		measure_forget(&j->measures);
+		ledger_begin(&j->ledger, m);
 		return 0;
 	}
 	classes = calloc(m->container_count + 1, sizeof(*classes));
@@ -70,8 +82,9 @@ int judge_step(struct judge *j, const struct judge_policy *policy, const struct 
 	ret->books = calloc(m->container_count + 1, sizeof(*ret->books));
 	if (!classes || !ret->measures || !ret->books)
 		goto out;
-	compare_sources(policy, now, last, ret->books);
-	err = measure_step(&j->measures, m, ret->books, &policy->measure, ret->measures);
+	err = compare_sources(j, policy, now, last, ret);
+	if (!err)
+		err = measure_step(&j->measures, m, ret->books, &policy->measure, ret->measures);
 	if (!err)
 		err = classify(m, ret->measures, &policy->classify, classes);
 	if (!err)

@@ -9,6 +9,7 @@
 
 #include "userspace/core/brake.h"
 #include "userspace/core/decide.h"
+#include "userspace/core/ledger.h"
 
 struct judge_policy {
 	struct classify_policy classify;
@@ -22,14 +23,15 @@ struct judge_policy {
 struct judge_sight {
 	struct model *model;	/* with all that a caller fills in */
 	bool witness;
-	struct reconcile_witness sums;	/* the witness's, if there is one */
-	const struct reconcile_exit *exits;	/* since the sight before, or earlier */
+	struct ledger_reading reading;	/* the witness's, if there is one */
+	const struct ledger_exit *exits;	/* told of since the sight before */
 	size_t exit_count;
 	uint64_t skew_us;	/* from the snapshot until all was read */
 };
 
 /* What is remembered from step to step; all zeroes: nothing, and armed. */
 struct judge {
+	struct ledger ledger;
 	struct measure_state measures;
 	struct brake brake;
 };
@@ -38,6 +40,7 @@ struct judge {
 struct judgement {
 	struct plan *plan;	/* NULL: there was no window, so nothing is decided */
 	struct brake_answer brake;
+	struct ledger_window window;
 	/* What the plan points into. */
 	struct measure *measures;
 	struct reconcile_books *books;

@@ -113,6 +113,32 @@ static void put_container(struct look_bytes *to, const struct model_container *c
 	put_blob(to, c->runtime.labels, c->runtime.labels_len);
 }
 
+static void put_sum(struct look_bytes *to, const struct ledger_sum *sum)
+{
+	put_text(to, sum->id);
+	put_number(to, sum->container_cgroup_id);
+	put_number(to, sum->cpu_us);
+	put_number(to, sum->exits);
+	put_number(to, sum->exits_lost);
+	put_number(to, sum->lost_us);
+	put_number(to, sum->removed);
+}
+
+static void put_exit(struct look_bytes *to, const struct ledger_exit *ev)
+{
+	const bool flags[] = { ev->oom, ev->init };
+
+	put_number(to, ev->container_cgroup_id);
+	put_number(to, ev->pid);
+	put_number(to, ev->killer_pid);
+	put_number(to, ev->start_us);
+	put_number(to, ev->exit_us);
+	put_number(to, ev->cpu_us);
+	put_number(to, (uint64_t)(ev->exit_code + 1));
+	put_number(to, ev->signal);
+	put_flags(to, flags, sizeof(flags) / sizeof(flags[0]));
+}
+
 static void put_sight(struct look_bytes *to, const struct judge_sight *s)
 {
 	const struct model *m = s->model;
@@ -137,21 +163,17 @@ static void put_sight(struct look_bytes *to, const struct judge_sight *s)
 		put_number(to, m->processes[i].container);
 		put_number(to, m->processes[i].start_us);
 		put_number(to, m->processes[i].cpu_us);
+		put_number(to, (uint8_t)m->processes[i].state);
 	}
 	put_number(to, s->witness);
-	put_number(to, s->sums.sum_count);
-	for (i = 0; i < s->sums.sum_count; i++) {
-		put_number(to, s->sums.sums[i].container_cgroup_id);
-		put_number(to, s->sums.sums[i].cpu_us);
-	}
+	put_number(to, s->reading.since_us);
+	put_number(to, s->reading.unplaced);
+	put_number(to, s->reading.sum_count);
+	for (i = 0; i < s->reading.sum_count; i++)
+		put_sum(to, &s->reading.sums[i]);
 	put_number(to, s->exit_count);
-	for (i = 0; i < s->exit_count; i++) {
-		put_number(to, s->exits[i].container_cgroup_id);
-		put_number(to, s->exits[i].pid);
-		put_number(to, s->exits[i].start_us);
-		put_number(to, s->exits[i].exit_us);
-		put_number(to, s->exits[i].cpu_us);
-	}
+	for (i = 0; i < s->exit_count; i++)
+		put_exit(to, &s->exits[i]);
 }
 
 void look_encode(const struct look *l, struct look_bytes *to)
@@ -336,7 +358,7 @@ static void get_containers(struct source *s, struct model *m)
 
 static void get_processes(struct source *s, struct model *m)
 {
-	size_t i, count = get_count(s, 4, LOOK_PROCESSES_MAX);
+	size_t i, count = get_count(s, 5, LOOK_PROCESSES_MAX);
 
 	m->processes = get_array(s, count, sizeof(*m->processes));
 	for (i = 0; i < count && !s->err; i++) {
@@ -346,6 +368,7 @@ static void get_processes(struct source *s, struct model *m)
 		p->container = get_number(s, m->container_count ? m->container_count - 1 : 0);
 		p->start_us = get_number(s, UINT64_MAX);
 		p->cpu_us = get_number(s, UINT64_MAX);
+		p->state = (char)get_number(s, UINT8_MAX);
 		if (!m->container_count || (i && (p[-1].pid > p->pid ||
 						  (p[-1].pid == p->pid && p[-1].start_us > p->start_us))))
 			s->err = s->err ? s->err : -EBADMSG;
@@ -353,31 +376,52 @@ static void get_processes(struct source *s, struct model *m)
 	}
 }
 
+static void get_sum(struct source *s, struct ledger_sum *sum)
+{
+	get_text(s, sum->id, sizeof(sum->id));
+	sum->container_cgroup_id = get_number(s, UINT64_MAX);
+	sum->cpu_us = get_number(s, UINT64_MAX);
+	sum->exits = get_number(s, UINT64_MAX);
+	sum->exits_lost = get_number(s, UINT64_MAX);
+	sum->lost_us = get_number(s, UINT64_MAX);
+	sum->removed = get_number(s, 1);
+}
+
+static void get_exit(struct source *s, struct ledger_exit *ev)
+{
+	bool *const flags[] = { &ev->oom, &ev->init };
+
+	ev->container_cgroup_id = get_number(s, UINT64_MAX);
+	ev->pid = (uint32_t)get_number(s, UINT32_MAX);
+	ev->killer_pid = (uint32_t)get_number(s, UINT32_MAX);
+	ev->start_us = get_number(s, UINT64_MAX);
+	ev->exit_us = get_number(s, UINT64_MAX);
+	ev->cpu_us = get_number(s, UINT64_MAX);
+	ev->exit_code = (int16_t)(get_number(s, 256) - 1);
+	ev->signal = (uint8_t)get_number(s, UINT8_MAX);
+	get_flags(s, flags, sizeof(flags) / sizeof(flags[0]));
+}
+
 static void get_witness(struct source *s, struct judge_sight *sight)
 {
-	struct reconcile_exit *exits;
-	struct reconcile_sum *sums;
+	struct ledger_exit *exits;
+	struct ledger_sum *sums;
 	size_t i, count;
 
 	sight->witness = get_number(s, 1);
-	count = get_count(s, 2, SIZE_MAX);
+	sight->reading.since_us = get_number(s, UINT64_MAX);
+	sight->reading.unplaced = get_number(s, UINT64_MAX);
+	count = get_count(s, 7, LOOK_CONTAINERS_MAX);
 	sums = get_array(s, count, sizeof(*sums));
-	sight->sums.sums = sums;
-	for (i = 0; i < count && !s->err; i++) {
-		sums[i].container_cgroup_id = get_number(s, UINT64_MAX);
-		sums[i].cpu_us = get_number(s, UINT64_MAX);
-	}
-	sight->sums.sum_count = s->err ? 0 : count;
-	count = get_count(s, 5, SIZE_MAX);
+	sight->reading.sums = sums;
+	for (i = 0; i < count && !s->err; i++)
+		get_sum(s, &sums[i]);
+	sight->reading.sum_count = s->err ? 0 : count;
+	count = get_count(s, 9, SIZE_MAX);
 	exits = get_array(s, count, sizeof(*exits));
 	sight->exits = exits;
-	for (i = 0; i < count && !s->err; i++) {
-		exits[i].container_cgroup_id = get_number(s, UINT64_MAX);
-		exits[i].pid = (uint32_t)get_number(s, UINT32_MAX);
-		exits[i].start_us = get_number(s, UINT64_MAX);
-		exits[i].exit_us = get_number(s, UINT64_MAX);
-		exits[i].cpu_us = get_number(s, UINT64_MAX);
-	}
+	for (i = 0; i < count && !s->err; i++)
+		get_exit(s, &exits[i]);
 	sight->exit_count = s->err ? 0 : count;
 }
 
@@ -453,7 +497,7 @@ void look_free(struct look *l)
 {
 	model_free(l->sight.model);
 	/* Made by get_witness(). */
-	free((void *)l->sight.sums.sums);
+	free((void *)l->sight.reading.sums);
 	free((void *)l->sight.exits);
 	memset(l, 0, sizeof(*l));
 }

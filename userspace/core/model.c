@@ -101,6 +101,7 @@ int model_new(const struct snapshot *s, struct model **ret)
 			c->memory_percent += p->memory_percent;
 			m->processes[m->process_count++] = (struct model_process){
 				.pid = p->pid,
+				.state = p->state,
 				.container = m->container_count,
 				.start_us = p->start_us,
 				.cpu_us = p->cpu_us,

@@ -82,6 +82,7 @@ struct model_container {
 
 struct model_process {
 	uint32_t pid;
+	char state;			/* as ps has it */
 	size_t container;		/* index */
 	uint64_t start_us;
 	uint64_t cpu_us;

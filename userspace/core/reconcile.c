@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "userspace/core/reconcile.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 const char *reconcile_verdict_name(enum reconcile_verdict verdict)
 {
 	switch (verdict) {
@@ -30,41 +27,24 @@ const char *reconcile_source_name(enum reconcile_source source)
 	return "module";
 }
 
-static const struct reconcile_sum *find_sum(const struct reconcile_witness *w, uint64_t id)
+/* What the module and the exits come to at the moment the witness was read. */
+static uint64_t explained_us(const struct reconcile_books *b)
 {
-	size_t i;
+	uint64_t us = b->module_us + b->exited_us;
 
-	for (i = 0; i < w->sum_count; i++)
-		if (w->sums[i].container_cgroup_id == id)
-			return &w->sums[i];
-	return NULL;
+	if (b->skew_us < 0 && (uint64_t)-b->skew_us > us)
+		return 0;
+	return us + (uint64_t)b->skew_us;
 }
 
 /*
- * What a process that died in the window used in it: all, less what the last snapshot
- * had counted, and less what this one counts itself (it died after being collected, or
- * is a zombie still).
+ * How far @us is from what is explained.  A process that joined may have used part of its
+ * CPU elsewhere, so much less may the others have counted; lost events were as much more.
  */
-static void add_exit(struct reconcile_books *b, const struct reconcile_exit *ev,
-		     const struct model *m, const struct model *last)
-{
-	const struct model_process *p = model_find_process(m, ev->pid, ev->start_us);
-
-	b->exits++;
-	if (!p)
-		p = model_find_process(last, ev->pid, ev->start_us);
-	if (!p) {
-		b->exited_us += ev->cpu_us;
-		b->joined_us += ev->cpu_us;
-	} else if (ev->cpu_us > p->cpu_us) {
-		b->exited_us += ev->cpu_us - p->cpu_us;
-	}
-}
-
-/* How far @us is from what the module and the exits explain. */
 static uint64_t unexplained(const struct reconcile_books *b, uint64_t us)
 {
-	uint64_t most = b->module_us + b->exited_us, least = most - b->joined_us;
+	uint64_t explained = explained_us(b), most = explained + b->lost_us;
+	uint64_t least = explained > b->joined_us ? explained - b->joined_us : 0;
 
 	if (us < least)
 		return least - us;
@@ -76,17 +56,19 @@ static uint64_t apart(uint64_t a, uint64_t b)
 	return a > b ? a - b : b - a;
 }
 
-static void judge(struct reconcile_books *b, bool has_cgroup, uint64_t skew_us,
-		  const struct reconcile_policy *policy)
+void reconcile(struct reconcile_books *b, uint64_t skew_us, const struct reconcile_policy *policy)
 {
-	uint64_t explained = b->module_us + b->exited_us;
+	uint64_t explained = explained_us(b);
 	uint64_t largest = explained > b->scheduler_us ? explained : b->scheduler_us;
 	uint64_t ms = unexplained(b, b->scheduler_us);
 	uint64_t mc = 0, sc = 0;
 
+	b->verdict = RECONCILE_NONE;
+	if (!b->has_witness)
+		return;
 	b->apart_us = ms;
 	b->odd = RECONCILE_MODULE;
-	if (has_cgroup) {
+	if (b->has_cgroup) {
 		mc = unexplained(b, b->cgroup_us);
 		sc = apart(b->scheduler_us, b->cgroup_us);
 		if (b->cgroup_us > largest)
@@ -105,40 +87,26 @@ static void judge(struct reconcile_books *b, bool has_cgroup, uint64_t skew_us,
 	b->verdict = b->apart_us <= b->tolerance_us ? RECONCILE_AGREED : RECONCILE_DISPUTED;
 }
 
-void reconcile(const struct model *m, const struct model *last,
-	       const struct reconcile_witness *now, const struct reconcile_witness *then,
-	       const struct reconcile_exit *exits, size_t exit_count, uint64_t skew_us,
-	       const struct reconcile_policy *policy, struct reconcile_books *ret)
+void reconcile_add(struct reconcile_books *to, const struct reconcile_books *b)
 {
-	size_t i, e;
+	to->has_witness |= b->has_witness;
+	to->has_cgroup |= b->has_cgroup;
+	to->module_us += b->module_us;
+	to->exited_us += b->exited_us;
+	to->dark_us += b->dark_us;
+	to->skew_us += b->skew_us;
+	to->joined_us += b->joined_us;
+	to->lost_us += b->lost_us;
+	to->scheduler_us += b->scheduler_us;
+	to->cgroup_us += b->cgroup_us;
+	to->exits += b->exits;
+	to->exits_lost += b->exits_lost;
+}
 
-	memset(ret, 0, m->container_count * sizeof(*ret));
-	for (i = 0; i < m->container_count; i++) {
-		const struct model_container *c = &m->containers[i];
-		const struct reconcile_sum *sum, *sum_then;
-		struct reconcile_books *b = &ret[i];
+uint32_t reconcile_explained(const struct reconcile_books *b, bool witness)
+{
+	uint64_t us = witness ? explained_us(b) : b->module_us;
+	uint64_t of = b->has_cgroup ? b->cgroup_us : b->scheduler_us;
 
-		if (!c->has_window)
-			continue;
-		b->module_us = c->cpu_window_us;
-		b->joined_us = c->cpu_new_us;
-		b->cgroup_us = c->has_cgroup_window ? c->cgroup_window_us : 0;
-		if (!now || !then)
-			continue;
-		sum = find_sum(now, c->cgroup.inode);
-		sum_then = find_sum(then, c->cgroup.inode);
-		/* One that never ran since the witness began has no sum. */
-		b->scheduler_us = sum ? sum->cpu_us : 0;
-		if (sum && sum_then)
-			b->scheduler_us = sum->cpu_us > sum_then->cpu_us ?
-						  sum->cpu_us - sum_then->cpu_us : 0;
-		for (e = 0; e < exit_count; e++) {
-			if (exits[e].container_cgroup_id != c->cgroup.inode ||
-			    exits[e].exit_us <= last->boot_time_us ||
-			    exits[e].exit_us > m->boot_time_us)
-				continue;
-			add_exit(b, &exits[e], m, last);
-		}
-		judge(b, c->has_cgroup_window, skew_us, policy);
-	}
+	return us >= of ? 10000 : (uint32_t)((double)us * 10000 / (double)of);
 }

@@ -1,38 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The cross-check: for each container and window,
+ * The cross-check of one container's books for one window:
  *
- *	module (live processes) + exited (witness) = scheduler (witness) = cgroup (cpu.stat)
+ *	module (alive) + exited (witness) + skew = scheduler (witness) = cgroup (cpu.stat)
  *
- * within the time that the sources were read apart.  A process born in the window may
- * have used part of its CPU before it joined the container's cgroup, as a runtime's own
- * init does: so much less may the other two have counted.  Pure.
+ * The ledger fills the books, this compares them.  Pure.
  */
 #ifndef CORE_RECONCILE_H
 #define CORE_RECONCILE_H
 
-#include "userspace/core/model.h"
-
-/* The death of a process in a container, as the witness saw it. */
-struct reconcile_exit {
-	uint64_t container_cgroup_id;
-	uint32_t pid;
-	uint64_t start_us;	/* CLOCK_BOOTTIME */
-	uint64_t exit_us;	/* CLOCK_BOOTTIME */
-	uint64_t cpu_us;	/* all its life */
-};
-
-/* The witness's running sums for a container. */
-struct reconcile_sum {
-	uint64_t container_cgroup_id;
-	uint64_t cpu_us;
-};
-
-/* What the witness had to say at one moment. */
-struct reconcile_witness {
-	const struct reconcile_sum *sums;
-	size_t sum_count;
-};
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum reconcile_verdict {
 	RECONCILE_NONE,		/* no witness, or no window: nothing was compared */
@@ -50,16 +29,27 @@ enum reconcile_source {
 struct reconcile_books {
 	enum reconcile_verdict verdict;
 	enum reconcile_source odd;	/* of a dispute: the one farthest from the others */
-	uint64_t module_us;
-	uint64_t exited_us;
-	uint64_t joined_us;		/* of those two, what may have been used elsewhere */
+	bool has_witness;		/* exited_us to scheduler_us are known */
+	bool has_cgroup;
+	uint64_t module_us;		/* of processes that the snapshot has */
+	uint64_t exited_us;		/* of those that died, less what the module had counted */
+	uint64_t dark_us;		/* of exited_us: born and died between two snapshots */
+	int64_t skew_us;		/* of deaths after the snapshot but before the witness was
+					   read: at this end, less at the other */
+	uint64_t joined_us;		/* of module and exited, what may have been used elsewhere */
+	uint64_t lost_us;		/* of events that were lost: in no other sum */
 	uint64_t scheduler_us;
 	uint64_t cgroup_us;
 	uint64_t apart_us;		/* the largest difference */
 	uint64_t tolerance_us;
-	uint32_t exits;
+	uint64_t exits;			/* deaths in exited_us */
+	uint64_t exits_lost;
 };
 
+/*
+ * What sources may differ by.  A running slice is counted up to the last tick of its CPU,
+ * each source has its own last tick, and the sources are read one after the other.
+ */
 struct reconcile_policy {
 	uint32_t tolerance_permille;	/* of the largest account */
 	uint64_t tolerance_us;		/* however small the accounts are */
@@ -69,20 +59,26 @@ const char *reconcile_verdict_name(enum reconcile_verdict verdict);
 const char *reconcile_source_name(enum reconcile_source source);
 
 /**
- * reconcile() - compare the accounts of one window
- * @m: the model, compared with @last
- * @last: the one before
- * @now: the witness at @m; NULL: there is none
- * @then: the witness at @last; NULL: there was none
- * @exits: deaths seen up to now, those after the snapshot of @m as well
- * @exit_count: their number
- * @skew_us: how long after the snapshots the other sources were read, both ends together
- * @policy: the tolerance, which @skew_us on every CPU of a container is added to
- * @ret: an array of m->container_count books
+ * reconcile() - compare the accounts, and judge
+ * @b: the books; verdict, odd, apart_us and tolerance_us are filled in
+ * @skew_us: CPU time that may lie between the readings of the sources, both ends together
+ * @policy: the tolerance, which @skew_us is added to
  */
-void reconcile(const struct model *m, const struct model *last,
-	       const struct reconcile_witness *now, const struct reconcile_witness *then,
-	       const struct reconcile_exit *exits, size_t exit_count, uint64_t skew_us,
-	       const struct reconcile_policy *policy, struct reconcile_books *ret);
+void reconcile(struct reconcile_books *b, uint64_t skew_us, const struct reconcile_policy *policy);
+
+/* Adds @b's accounts to @to's, whose verdict stays. */
+void reconcile_add(struct reconcile_books *to, const struct reconcile_books *b);
+
+/**
+ * reconcile_explained() - how much of the CPU is explained by processes
+ * @b: the books
+ * @witness: with what the witness saw; else by the snapshot alone
+ *
+ * Of what cpu.stat says, or the scheduler where that could not be read.  Nothing used is
+ * all explained.
+ *
+ * Return: 1/100 %, at most 10000.
+ */
+uint32_t reconcile_explained(const struct reconcile_books *b, bool witness);
 
 #endif

@@ -51,6 +51,7 @@ struct witness {
 	void *watched;			/* tsearch(3) trees */
 	void *containers;
 	size_t container_count;
+	uint64_t since_ns;
 	uint64_t drained_ns;
 	uint64_t unplaced;		/* exits of cgroups that are forgotten */
 	/* For the time of a witness_drain(). */
@@ -408,6 +409,7 @@ int witness_open(const struct witness_options *options, struct witness **ret, ch
 		goto explain;
 	}
 	settle(w);
+	w->since_ns = boot_ns();
 	*ret = w;
 	return 0;
 
@@ -428,6 +430,11 @@ void witness_close(struct witness *w)
 	tdestroy(w->containers, free);
 	free(w->per_cpu);
 	free(w);
+}
+
+uint64_t witness_since_us(const struct witness *w)
+{
+	return w->since_ns / 1000;
 }
 
 int witness_fd(const struct witness *w)
@@ -490,6 +497,7 @@ static int handle_event(void *ctx, void *data, size_t size)
 	exit.core_dumped = ev->wait_status & 0x80;
 	exit.exit_code = exit.signal ? -1 : (int)(ev->wait_status >> 8 & 0xff);
 	exit.oom = ev->flags & WITNESS_EXIT_OOM;
+	exit.init = ev->flags & WITNESS_EXIT_INIT;
 	exit.killer_pid = ev->killer_pid;
 	exit.cpu_partial = ev->flags & WITNESS_EXIT_CPU_PARTIAL;
 	memcpy(exit.comm, ev->comm, sizeof(ev->comm));
@@ -522,6 +530,7 @@ static void add_usage(struct witness_cpu *to, const struct witness *w)
 		to->exited_us += w->per_cpu[cpu].exited_ns;
 		to->exits += w->per_cpu[cpu].exits;
 		to->exits_lost += w->per_cpu[cpu].exits_lost;
+		to->lost_us += w->per_cpu[cpu].lost_ns;
 		to->oom_exits += w->per_cpu[cpu].oom_exits;
 	}
 }
@@ -546,6 +555,7 @@ static void put_row(const void *node, VISIT visit, void *ctx)
 	**row = c->now;
 	(*row)->cpu_us /= 1000;
 	(*row)->exited_us /= 1000;
+	(*row)->lost_us /= 1000;
 	(*row)++;
 }
 

@@ -51,6 +51,7 @@ struct witness_exit {
 	bool core_dumped;
 	bool oom;			/* the OOM killer chose it; with signal SIGKILL: it did it */
 	uint32_t killer_pid;		/* process that sent the signal; 0: the kernel, or not known */
+	bool init;			/* first of a PID namespace: a container's main process */
 	bool cpu_partial;		/* the times lack a thread, or the last steps */
 	char comm[WITNESS_COMM_SIZE + 1];	/* any bytes */
 };
@@ -63,6 +64,7 @@ struct witness_cpu {
 	uint64_t exited_us;		/* cpu_us of its exits, lost events included */
 	uint64_t exits;			/* lost events included */
 	uint64_t exits_lost;
+	uint64_t lost_us;		/* cpu_us of those */
 	uint64_t oom_exits;		/* of exits, those with oom; lost events included */
 	bool removed;			/* its cgroup is gone */
 };
@@ -96,6 +98,9 @@ int witness_open(const struct witness_options *options, struct witness **ret, ch
 
 /* Unloads everything. NULL is no error. */
 void witness_close(struct witness *w);
+
+/* CLOCK_BOOTTIME of its opening: sums of another one are not comparable. */
+uint64_t witness_since_us(const struct witness *w);
 
 /* Readable (poll, epoll) when there are events to drain. Stays the witness's own. */
 int witness_fd(const struct witness *w);
