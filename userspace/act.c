@@ -27,6 +27,9 @@ void act_end(struct act *a)
 {
 	intents_forget(&a->intents);
 	comebacks_forget(&a->comebacks);
+	free(a->own);
+	a->own = NULL;
+	a->own_count = 0;
 }
 
 static struct record_origin origin(const struct setup *s, const struct model *m)
@@ -53,6 +56,83 @@ static void attend(void *ctx)
 	const struct attention *a = ctx;
 
 	view_drain(a->setup, a->exits, a->trouble);
+}
+
+static void note_some(struct intent *intents, size_t count, const struct view_exits *exits,
+		      size_t from)
+{
+	size_t i;
+
+	for (; from < exits->count; from++) {
+		const struct ledger_exit *e = &exits->list[from];
+		const struct receipt_death death = {
+			.pid = e->pid,
+			.start_us = e->start_us,
+			.exit_us = e->exit_us,
+			.exit_code = e->exit_code,
+			.signal = e->signal,
+			.init = e->init,
+		};
+
+		for (i = 0; i < count; i++)
+			if (intents[i].ours && intents[i].victim.inode == e->container_cgroup_id)
+				receipt_note(&intents[i].victim.receipt, &death);
+	}
+}
+
+void act_note(struct act *a, const struct view_exits *exits)
+{
+	note_some(a->intents.list, a->intents.count, exits, a->noted);
+	a->noted = exits->count;
+}
+
+void act_forget_noted(struct act *a, size_t count)
+{
+	a->noted -= count < a->noted ? count : a->noted;
+}
+
+/* --- whose doing it was --------------------------------------------------------- */
+
+static int add_own(struct act *a, uint64_t inode)
+{
+	uint64_t *more = realloc(a->own, (a->own_count + 1) * sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	a->own = more;
+	a->own[a->own_count++] = inode;
+	return 0;
+}
+
+static void drop_own(struct act *a, uint64_t inode)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < a->own_count; i++)
+		if (a->own[i] != inode)
+			a->own[n++] = a->own[i];
+	a->own_count = n;
+}
+
+static bool has_group(const struct model *m, uint64_t inode)
+{
+	size_t i;
+
+	for (i = 0; i < m->container_count; i++)
+		if (m->containers[i].cgroup.inode == inode)
+			return true;
+	return false;
+}
+
+void act_forget_own(struct act *a, const struct model *now, struct deaths *ended)
+{
+	size_t i;
+
+	for (i = 0; i < a->own_count; i++)
+		deaths_forget_own(ended, a->own[i]);
+	for (i = a->own_count; i-- > 0;)
+		if (!has_group(now, a->own[i]))
+			drop_own(a, a->own[i]);
 }
 
 /* --- settling ------------------------------------------------------------------- */
@@ -155,6 +235,9 @@ void act_settle(struct act *a, const struct setup *s, struct trouble *t)
 
 		if (i->record || !settle_one(s, i))
 			continue;
+		/* If it ends after that, its end is news. */
+		if (i->victim.receipt.outcome == RECEIPT_SURVIVED)
+			drop_own(a, i->victim.inode);
 		err = intents_complete(i, clock_unix_ms());
 	}
 	if (!err)
@@ -217,6 +300,8 @@ static int conclude(struct act *a, const struct plan *plan, size_t first)
 		receipt_conclude(r);
 		if (r->outcome != RECEIPT_DYING && !err)
 			err = intents_complete(&intents[kill], clock_unix_ms());
+		if (r->outcome != RECEIPT_GONE && r->outcome != RECEIPT_SURVIVED && !err)
+			err = add_own(a, intents[kill].victim.inode);
 		if (r->outcome != RECEIPT_GONE)
 			comebacks_note(&a->comebacks, plan->decisions[n].container, clock_boottime_us());
 		kill++;
@@ -241,6 +326,16 @@ static int name_victims(const struct plan *plan, struct act_result *ret)
 	return 0;
 }
 
+/* Deaths that the witness could not tell of; UINT64_MAX: that isn't known either. */
+static uint64_t lost_by_now(const struct setup *s, const struct view_exits *exits)
+{
+	struct witness_drops drops;
+
+	if (witness_read_drops(s->witness, &drops))
+		return UINT64_MAX;
+	return drops.ring_full + drops.unplaced + exits->dropped;
+}
+
 static void kill_all(const struct setup *s, struct intent *intents, size_t count,
 		     struct view_exits *exits, struct trouble *t)
 {
@@ -258,6 +353,8 @@ static void kill_all(const struct setup *s, struct intent *intents, size_t count
 		.timeout_ms = REMOVE_TIMEOUT_MS,
 	};
 	struct kill_victim *victims = calloc(count + 1, sizeof(*victims));
+	uint64_t lost = s->witness ? lost_by_now(s, exits) : 0;
+	bool whole;
 	size_t i;
 
 	if (!victims) {
@@ -267,8 +364,13 @@ static void kill_all(const struct setup *s, struct intent *intents, size_t count
 	for (i = 0; i < count; i++)
 		victims[i] = intents[i].victim;
 	kill_for_real(&options, victims, count);
-	for (i = 0; i < count; i++)
+	if (s->witness)
+		view_drain(s, exits, t);
+	whole = s->witness && lost != UINT64_MAX && lost_by_now(s, exits) == lost;
+	for (i = 0; i < count; i++) {
 		intents[i].victim = victims[i];
+		intents[i].victim.receipt.witness = whole;
+	}
 	free(victims);
 }
 
@@ -338,6 +440,10 @@ void act_carry_out(struct act *a, const struct setup *s, const struct plan *plan
 	a->spent = plan->generation;
 	ret->done = true;
 	kill_all(s, &a->intents.list[first], plan->kills, exits, t);
+	/* A process of the snapshot may have died before the act. */
+	note_some(&a->intents.list[first], plan->kills, exits, 0);
+	note_some(a->intents.list, first, exits, a->noted);
+	a->noted = exits->count;
 	err = conclude(a, plan, first);
 	note_results(&a->intents.list[first], plan, from_us, ret);
 	fault_point("concluded");

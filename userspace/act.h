@@ -4,6 +4,7 @@
 #define ACT_H
 
 #include "userspace/core/comeback.h"
+#include "userspace/core/death.h"
 #include "userspace/core/generation.h"
 #include "userspace/intents.h"
 #include "userspace/setup.h"
@@ -15,6 +16,9 @@ struct act {
 	struct intents intents;		/* without an outcome yet */
 	struct comebacks comebacks;
 	struct generation spent;	/* of the last plan that was carried out */
+	size_t noted;			/* of the witness's deaths, how many the receipts know */
+	uint64_t *own;			/* cgroups whose end is our doing, until they are gone */
+	size_t own_count;
 };
 
 /**
@@ -30,6 +34,12 @@ int act_begin(struct act *a, const struct setup *s);
 /* What has no outcome yet stays on disk. */
 void act_end(struct act *a);
 
+/* Has the receipts know the deaths that came since the last time. */
+void act_note(struct act *a, const struct view_exits *exits);
+
+/* The deaths that are forgotten after a cycle; they are at the front of the list. */
+void act_forget_noted(struct act *a, size_t count);
+
 /**
  * act_settle() - look what became of the intents that have no outcome yet
  * @a: what is remembered
@@ -43,6 +53,9 @@ void act_settle(struct act *a, const struct setup *s, struct trouble *t);
 
 /* Marks in a model who is on its way out, and who came back how often. */
 void act_mark(const struct act *a, struct model *m);
+
+/* Takes out of the ended who was killed by the monitor: that has a receipt. */
+void act_forget_own(struct act *a, const struct model *now, struct deaths *ended);
 
 /* How it went, for the report. */
 struct act_result {

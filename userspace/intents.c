@@ -71,7 +71,7 @@ int intents_load(struct intents *all, struct spool *spool)
 	return err;
 }
 
-/* What the snapshot knows of a victim's processes, by pid; but those that are dead already. */
+/* What the snapshot knows of a victim's processes, by pid; but those that were dead already. */
 static int list_processes(struct receipt *r, const struct model *m, const struct model_container *c)
 {
 	size_t i;
@@ -82,7 +82,7 @@ static int list_processes(struct receipt *r, const struct model *m, const struct
 	for (i = 0; i < m->process_count && r->process_count < c->process_count; i++) {
 		const struct model_process *p = &m->processes[i];
 
-		if (&m->containers[p->container] != c)
+		if (&m->containers[p->container] != c || p->state == 'Z' || p->state == 'X')
 			continue;
 		r->processes[r->process_count++] = (struct receipt_process){
 			.pid = p->pid,

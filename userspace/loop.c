@@ -10,6 +10,7 @@
 
 #include "userspace/act.h"
 #include "userspace/core/judge.h"
+#include "userspace/ended.h"
 #include "userspace/io/clock.h"
 #include "userspace/recorder.h"
 #include "userspace/report.h"
@@ -20,6 +21,7 @@ struct loop {
 	struct setup *setup;
 	struct view last;
 	struct view_exits exits;
+	struct ended ended;
 	struct judge judge;
 	struct recorder *recorder;	/* NULL: nothing is recorded */
 	char hand[LOOK_HAND_MAX + 1];	/* see struct look; since the last look */
@@ -136,6 +138,12 @@ static void keep(struct loop *l, const struct judge_sight *seen, const struct ju
 		trouble_set(&l->trouble, "%s", reason);
 }
 
+static void forget_exits(struct loop *l, size_t count)
+{
+	view_forget_exits(&l->exits, count);
+	act_forget_noted(l->setup->act, count);
+}
+
 /* A cycle that could not see, or is the first to see, decides nothing. */
 static void cycle(struct loop *l)
 {
@@ -151,12 +159,13 @@ static void cycle(struct loop *l)
 	memset(l->hand, 0, sizeof(l->hand));
 	if (l->setup->spool)
 		r.waiting = spool_waiting(l->setup->spool);
-	act_settle(l->setup->act, l->setup, &l->trouble);
 	err = view_take(l->setup, &l->exits, &now, &l->trouble);
+	act_note(l->setup->act, &l->exits);
+	act_settle(l->setup->act, l->setup, &l->trouble);
 	l->blind = err;
 	if (err) {
 		view_free(&l->last);
-		view_forget_exits(&l->exits, l->exits.count);
+		forget_exits(l, l->exits.count);
 		judge_blind(&l->judge);
 		keep(l, NULL, NULL, &r);
 		print_report(l, &r);
@@ -189,7 +198,12 @@ static void cycle(struct loop *l)
 		trouble_set(&l->trouble,
 			    "the snapshot does not follow the last one (module loaded anew?); nothing is removed");
 	}
-	/* After the act, whose evidence ages while this waits for the disk. */
+	/* After the act, whose evidence ages while this waits for the runtime and the disk. */
+	if (j.plan)
+		ended_look(&l->ended, l->setup, l->last.model, now.model, &j.window, &l->exits, &l->trouble);
+	r.ended = &l->ended;
+	if (l->setup->spool)
+		ended_record(&l->ended, l->setup, now.model, &l->trouble);
 	if (l->setup->spool)
 		act_record_sample(l->setup, now.model, &l->trouble);
 	keep(l, &seen, &j, &r);
@@ -200,7 +214,8 @@ static void cycle(struct loop *l)
 		print_report(l, &r);
 	act_result_free(&result);
 	judgement_free(&j);
-	view_forget_exits(&l->exits, seen.exit_count);
+	ended_drop_ready(&l->ended);
+	forget_exits(l, seen.exit_count);
 	view_free(&l->last);
 	l->last = now;
 }
@@ -292,6 +307,7 @@ int loop_run(struct setup *setup, char *reason)
 	close(timer);
 	view_free(&l.last);
 	free(l.exits.list);
+	ended_forget(&l.ended);
 	judge_forget(&l.judge);
 	recorder_close(l.recorder);
 	return err;

@@ -15,7 +15,7 @@
 #include "userspace/report.h"
 
 /* A container that died, there or here. */
-struct death {
+struct replay_death {
 	char id[MODEL_ID_SIZE];
 	char name[MODEL_NAME_SIZE];
 	char image[MODEL_IMAGE_SIZE];
@@ -31,7 +31,7 @@ struct replay {
 	struct judge judge;
 	struct look last, now;
 	bool has_now;
-	struct death *deaths;		/* in the order that they came in */
+	struct replay_death *deaths;		/* in the order that they came in */
 	size_t count, room;
 	char *explained;		/* of the last decision */
 	uint64_t cycles;
@@ -43,7 +43,7 @@ static bool is_death(enum look_fate fate)
 	       fate == LOOK_WOULD;
 }
 
-static struct death *find_death(struct replay *r, const char *id)
+static struct replay_death *find_death(struct replay *r, const char *id)
 {
 	size_t i;
 
@@ -53,9 +53,9 @@ static struct death *find_death(struct replay *r, const char *id)
 	return NULL;
 }
 
-static struct death *note_death(struct replay *r, const struct model_container *c)
+static struct replay_death *note_death(struct replay *r, const struct model_container *c)
 {
-	struct death *d = find_death(r, c->id), *more;
+	struct replay_death *d = find_death(r, c->id), *more;
 	size_t room = r->room ? 2 * r->room : 64;
 
 	if (d)
@@ -68,7 +68,7 @@ static struct death *note_death(struct replay *r, const struct model_container *
 		r->room = room;
 	}
 	d = &r->deaths[r->count++];
-	*d = (struct death){ 0 };
+	*d = (struct replay_death){ 0 };
 	strcpy(d->id, c->id);
 	strcpy(d->name, c->runtime.name);
 	strcpy(d->image, c->runtime.image);
@@ -85,7 +85,7 @@ static int drop_the_dead(struct replay *r, struct model *m, struct look_outcome 
 	if (!gone)
 		return -ENOMEM;
 	for (i = 0; i < m->container_count; i++) {
-		struct death *d = find_death(r, m->containers[i].id);
+		struct replay_death *d = find_death(r, m->containers[i].id);
 
 		gone[i] = d && d->dropped;
 		if (gone[i] && o->decided && is_death((enum look_fate)o->verdicts[i].fate) && !d->there) {
@@ -117,7 +117,7 @@ static int note_deaths(struct replay *r, const struct judgement *g, const struct
 		const struct look_verdict *there = recorded(r, o, d->container);
 		bool here = d->rule == RULE_SURPLUS && g->brake.act;
 		enum look_fate fate = there ? (enum look_fate)there->fate : LOOK_STAYED;
-		struct death *death;
+		struct replay_death *death;
 
 		if (!here && !is_death(fate))
 			continue;
@@ -257,7 +257,7 @@ static void print_summary(const struct replay *r)
 	fprintf(r->out, "\n%-12s  %-20s  %-20s  %-28s  %s\n", "container", "name", "image", "recorded",
 		"this policy");
 	for (i = 0; i < r->count; i++) {
-		const struct death *d = &r->deaths[i];
+		const struct replay_death *d = &r->deaths[i];
 
 		snprintf(there, sizeof(there), "stayed");
 		if (d->there)

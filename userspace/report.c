@@ -109,6 +109,8 @@ void report_text(const struct report *r, FILE *out)
 			fprintf(out, ", let go by the runtime after %.0f ms", r->act->clean_ms);
 		fputc('\n', out);
 	}
+	if (r->ended)
+		ended_text(r->ended, out);
 	if (r->trouble)
 		fprintf(out, "trouble       %s\n", escape(r->trouble, shown, sizeof(shown)));
 	if (r->server.tried)
@@ -229,6 +231,8 @@ void report_json(const struct report *r, FILE *out)
 	}
 	if (r->witness)
 		report_ledger_json(r->plan, r->window, r->exits_lost, o);
+	if (r->ended)
+		ended_json(r->ended, o);
 	if (r->trouble)
 		cJSON_AddStringToObject(o, "trouble", escape(r->trouble, shown, sizeof(shown)));
 	cJSON_AddBoolToObject(o, "server_reachable", r->server.reachable);

@@ -8,6 +8,7 @@
 #include "userspace/act.h"
 #include "userspace/config.h"
 #include "userspace/core/ledger.h"
+#include "userspace/ended.h"
 #include "userspace/io/server_client.h"
 
 /* One cycle, as it went. */
@@ -20,6 +21,7 @@ struct report {
 	const struct plan *plan;		/* NULL: nothing was decided, and trouble says why */
 	const struct act_result *act;		/* NULL: nothing was done */
 	size_t victim_count;
+	const struct ended *ended;		/* NULL: who ended isn't known */
 	bool witness;				/* over the whole window; the rest is of it */
 	const struct ledger_window *window;
 	uint64_t exits_lost;

@@ -18,7 +18,7 @@ monitor: $(MONITOR_SOURCES:%.c=$(O)/%.o) $(CORE_LIB)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(MONITOR_LIBS)
 
 CORE_TESTS := snapshot_parse model scope measure classify decide brake reconcile ledger record receipt \
-	generation comeback escape crontab look
+	death generation comeback escape crontab look
 CORE_TESTS := $(CORE_TESTS:%=$(O)/tests/unit/test_%)
 $(CORE_TESTS): $(CORE_LIB)
 $(CORE_TESTS): UNIT_LIBS = -lcjson -lm
@@ -55,7 +55,8 @@ tests/monitor/check_kills.py: $(O)/faults/monitor
 
 $(O)/tests/fuzz/fuzz_snapshot_parse: $(CORE_SOURCES)
 $(O)/tests/fuzz/fuzz_runtime: userspace/io/runtime.c userspace/io/door.c userspace/io/http.c userspace/core/model.c
+$(O)/tests/fuzz/fuzz_runtime_events: userspace/io/runtime_events.c userspace/io/http.c
 $(O)/tests/fuzz/fuzz_crontab: userspace/core/crontab.c
-MONITOR_FUZZERS := $(addprefix $(O)/tests/fuzz/fuzz_,snapshot_parse runtime crontab)
+MONITOR_FUZZERS := $(addprefix $(O)/tests/fuzz/fuzz_,snapshot_parse runtime runtime_events crontab)
 $(MONITOR_FUZZERS): FUZZ_LIBS = $(shell pkg-config --libs libcurl libcjson) -lm
 FUZZERS += $(MONITOR_FUZZERS)

@@ -13,6 +13,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True
 from stand import (HERE, MONITOR, NOTHING_KEPT, PATIENCE_S, equal, rules, run_tests, true)
@@ -300,8 +301,11 @@ def test_monitor_in_a_container_that_hides_it(stand):
         monitor = stand.monitor("--json", "--cycles", "1", *NOTHING_KEPT,
                                 wrap=("sh", "-c", script, "sh")).end(0)
     finally:
-        for folder in (f"{top}/{hides.id}/below", f"{top}/{hides.id}", top):
+        for folder in (f"{top}/{hides.id}/below", f"{top}/{hides.id}"):
             os.rmdir(folder)
+        # Others on this machine may use it.
+        with contextlib.suppress(OSError):
+            os.rmdir(top)
     equal(rules(monitor.cycles()[0])[hides.id], "the monitor runs in it", "rule")
     equal((hides.lives(), other.lives()), (True, False), "lives")
 
@@ -326,6 +330,59 @@ def test_comes_back_again_and_again(stand):
     equal([b.lives() for b in birds] + [other.lives()], [False, False, True, False], "lives")
     equal(sorted(r["container_id"] for r in server.records("logs")),
           sorted(c.id for c in (*birds[:2], other)), "records")
+
+
+# --- Who died of something else --------------------------------------------------
+
+def test_causes_of_death(stand):
+    """Without a witness the runtime tells; of what it does not tell, nobody knows."""
+    server = stand.log_server()
+    by_oom, by_exit, by_stop, by_stranger, untold = (stand.container(n) for n in range(1, 6))
+    lives = stand.container(6)
+
+    def on_events(handler):
+        since, until = (float(re.search(word + r"=([0-9.]+)", handler.path)[1]) for word in ("since", "until"))
+        true(time.time() - 10 < since < until <= time.time(), handler.path)
+        return 200, b"".join(json.dumps({
+            "Type": "container", "Action": action, "Actor": {"ID": c.id, "Attributes": attributes}}).encode() + b"\n"
+            for c, action, attributes in (
+                (by_oom, "oom", {}), (by_oom, "die", {"exitCode": "137"}), (by_exit, "die", {"exitCode": "3"}),
+                (by_stop, "kill", {"signal": "15"}), (by_stop, "die", {"exitCode": "143"}),
+                (by_stranger, "die", {"exitCode": "137"})))
+
+    stand.engine.on_events = on_events
+    monitor = stand.monitor("--json", "--keep-low", "100")
+    monitor.wait_cycle(lambda c: len(rules(c)) == 6, "all are seen")
+    for container in (by_oom, by_exit, by_stop, by_stranger, untold):
+        container.child.kill()
+        dies(container)
+
+    def died(count):
+        return monitor.wait_for(lambda: (lambda found: len(found) == count and found)(
+            {d["id"]: d for c in monitor.cycles() for d in c.get("died", [])}), f"{count} ends are told")
+
+    told = died(5)
+    monitor.end(0, signal.SIGTERM)
+    equal({c: (told[c.id]["cause"], told[c.id].get("signal"), told[c.id].get("exit_code"))
+           for c in (by_oom, by_exit, by_stop, by_stranger, untold)},
+          {by_oom: ("oom", 9, None), by_exit: ("exit", None, 3), by_stop: ("signal", 15, None),
+           by_stranger: ("signal", 9, None), untold: ("unknown", None, None)}, "causes")
+    true("asked to send" in told[by_stop.id]["text"] and "not sent by the runtime" in told[by_stranger.id]["text"],
+         told)
+    equal(sorted((r["container_id"], r["action"], r["cause"]) for r in server.records("logs")),
+          sorted((i, "died", d["cause"]) for i, d in told.items()), "records")
+    true(lives.lives(), "the innocent lives")
+
+
+def test_own_kills_are_no_news(stand):
+    """Who has a receipt is not told of as one that died."""
+    victim, other = stand.container(1), stand.container(2, listed=PROTECTED)
+    monitor = stand.monitor("--json", *NOTHING_KEPT)
+    cycle = monitor.wait_cycle(lambda c: c.get("killed"), "it is killed")
+    monitor.wait_cycle(lambda c: victim.id not in rules(c) and c["cycle"] > cycle["cycle"] + 4, "five cycles later")
+    monitor.end(0, signal.SIGTERM)
+    equal([c["died"] for c in monitor.cycles() if c.get("died")], [], "deaths told")
+    true(other.lives(), "the innocent lives")
 
 
 # --- Killed in the middle --------------------------------------------------------

@@ -208,7 +208,7 @@ class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     def __init__(self, path):
         self.containers = []  # (Container, changes of its entry)
-        self.on_list = self.on_delete = self.on_post = self.on_inspect = lambda handler: None
+        self.on_list = self.on_delete = self.on_post = self.on_inspect = self.on_events = lambda handler: None
         self.requests = []
         self.changed = threading.Condition()
         self.ended = threading.Event()
@@ -272,6 +272,8 @@ class EngineHandler(Handler):
             self.handle_one(lambda: (200, json.dumps(
                 [c.listed(**changes) for c, changes in self.server.containers if c.lives()]).encode()),
                 self.server.on_list)
+        elif self.path.startswith("/events?"):
+            self.handle_one(lambda: (200, b""), self.server.on_events)
         else:
             self.handle_one(lambda: (404, b"{}"), self.server.on_inspect)
 

@@ -141,6 +141,38 @@ int record_complete(cJSON *intent, const struct receipt *r, int64_t unix_ms)
 	return 0;
 }
 
+cJSON *record_death(const struct record_origin *from, const struct death *d, int64_t unix_ms)
+{
+	const struct model_container *c = &d->container;
+	cJSON *o = cJSON_CreateObject();
+	char text[DEATH_TEXT_SIZE], what[72];
+
+	/* A kill of the same snapshot may have failed. */
+	snprintf(what, sizeof(what), "%.64s-died", c->id);
+	death_text(d, text, sizeof(text));
+	if (o && cJSON_AddNumberToObject(o, "pid", c->pid) &&
+	    cJSON_AddStringToObject(o, "container_id", c->id) &&
+	    cJSON_AddStringToObject(o, "name", *c->name ? c->name : "?") &&
+	    cJSON_AddNumberToObject(o, "vsz", (double)c->vsz_kib) &&
+	    cJSON_AddNumberToObject(o, "rss", (double)c->rss_kib) &&
+	    cJSON_AddNumberToObject(o, "memory_usage", centi(c->memory_percent)) &&
+	    cJSON_AddNumberToObject(o, "cpu_usage", 0) &&
+	    cJSON_AddStringToObject(o, "action", "died") &&
+	    !add_origin(o, from, what, unix_ms) &&
+	    !add_text(o, "container_name", c->runtime.name) &&
+	    !add_text(o, "image", c->runtime.image) &&
+	    cJSON_AddNumberToObject(o, "memory_current", (double)c->cgroup.memory_bytes) &&
+	    cJSON_AddNumberToObject(o, "sequence", (double)from->sequence) &&
+	    cJSON_AddStringToObject(o, "cause", death_cause_name(d->cause)) &&
+	    cJSON_AddStringToObject(o, "reason", text) &&
+	    cJSON_AddStringToObject(o, "source", death_source_name(d->source)) &&
+	    (d->cause == DEATH_UNKNOWN || cJSON_AddNumberToObject(o, d->signal ? "signal" : "exit_code",
+								   d->signal ? d->signal : d->exit_code)))
+		return o;
+	cJSON_Delete(o);
+	return NULL;
+}
+
 cJSON *record_memory(const struct record_origin *from, const struct model *m, int64_t unix_ms)
 {
 	cJSON *o = cJSON_CreateObject();

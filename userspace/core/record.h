@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "userspace/core/death.h"
 #include "userspace/core/decide.h"
 #include "userspace/core/receipt.h"
 
@@ -56,6 +57,18 @@ int record_would(cJSON *intent);
  * Return: 0 or -ENOMEM.
  */
 int record_complete(cJSON *intent, const struct receipt *r, int64_t unix_ms);
+
+/**
+ * record_death() - the end of a container that the monitor did not kill
+ * @from: who speaks
+ * @d: its end
+ * @unix_ms: now
+ *
+ * Its action is "died", its figures are those of the last look.
+ *
+ * Return: a new object, which the caller owns, or NULL: no memory.
+ */
+cJSON *record_death(const struct record_origin *from, const struct death *d, int64_t unix_ms);
 
 /* The machine's memory; like record_intent(). */
 cJSON *record_memory(const struct record_origin *from, const struct model *m, int64_t unix_ms);
