@@ -19,12 +19,13 @@
 #include "compat.h"
 
 /* Cgroups that a collection has room for at first; it grows as needed. */
-#define FIRST_CGROUPS 256
+#define FIRST_CGROUPS 64
 
 /* A life shorter than this says nothing about a rate; the step itself takes time. */
 #define SHORTEST_LIFE_US 10000
 
-#define GFP_COLLECT GFP_KERNEL_ACCOUNT
+/* The reader's; and a want of memory is his to tell, not the kernel log's. */
+#define GFP_COLLECT (GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
 
 /* As /proc/stat: the tick doesn't run on an idle CPU, so ask the tick code first. */
 static u64 collect_idle_us(u64 sampled_us, u64 asked_us)

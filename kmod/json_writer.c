@@ -9,8 +9,8 @@
 
 #include "json_writer.h"
 
-/* Digits of 2^64 - 1. */
-#define U64_DIGITS 20
+/* Eight times this byte. */
+#define BYTES(byte) (0x0101010101010101ULL * (byte))
 
 /**
  * json_writer_init() - start a document
@@ -49,19 +49,34 @@ void json_writer_again(struct json_writer *w, size_t from, size_t len)
 	}
 }
 
+static unsigned int json_writer_digits(unsigned long long value)
+{
+	unsigned int digits = 1;
+
+	for (; value >= 10000; value /= 10000)
+		digits += 4;
+	return digits + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
+/* In pairs, as a division is what costs most: from the right, to where they stay. */
 void json_writer_u64(struct json_writer *w, unsigned long long value)
 {
-	char digits[U64_DIGITS];
-	size_t at = sizeof(digits);
+	unsigned int digits = json_writer_digits(value);
+	char *at;
 
-	do {
-		digits[--at] = '0' + value % 10;
-		value /= 10;
-	} while (value);
-	if (!json_writer_make_room(w, sizeof(digits) - at))
+	if (!json_writer_make_room(w, digits))
 		return;
-	while (at < sizeof(digits))
-		w->buf[w->len++] = digits[at++];
+	w->len += digits;
+	at = w->buf + w->len;
+	for (; digits > 1; digits -= 2) {
+		unsigned int pair = value % 100;
+
+		*--at = '0' + pair % 10;
+		*--at = '0' + pair / 10;
+		value /= 100;
+	}
+	if (digits)
+		*--at = '0' + value;
 }
 
 /* json_writer_hundredths() - a number with two decimals: 123 is 1.23 */
@@ -133,6 +148,48 @@ static bool json_writer_is_plain(unsigned char c)
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
+/*
+ * The same of eight bytes at once. Where none has its top bit set, subtracting
+ * n from each sets that of the first byte below n; x ^ c is 0 where x is c.
+ */
+static bool json_writer_are_plain(unsigned long long x)
+{
+	unsigned long long marked = x | (x - BYTES(0x20)) | ((x ^ BYTES('"')) - BYTES(1)) |
+				    ((x ^ BYTES('\\')) - BYTES(1)) |
+				    ((x ^ BYTES(0x7f)) - BYTES(1));
+
+	return !(marked & BYTES(0x80));
+}
+
+/*
+ * Write what at the start of these bytes needs no escape. Room for all of them
+ * is no waste: no byte becomes less than one.
+ *
+ * Return: how many bytes that were.
+ */
+static size_t json_writer_plain(struct json_writer *w, const unsigned char *s, size_t len)
+{
+	size_t plain = 0;
+	char *to;
+
+	if (!json_writer_make_room(w, len))
+		return 0;
+	to = w->buf + w->len;
+	while (len - plain >= sizeof(unsigned long long)) {
+		unsigned long long word;
+
+		memcpy(&word, s + plain, sizeof(word));
+		if (!json_writer_are_plain(word))
+			break;
+		memcpy(to + plain, &word, sizeof(word));
+		plain += sizeof(word);
+	}
+	for (; plain < len && json_writer_is_plain(s[plain]); plain++)
+		to[plain] = s[plain];
+	w->len += plain;
+	return plain;
+}
+
 /**
  * json_writer_string() - any bytes as a JSON string, quotes included
  * @w: the writer
@@ -151,12 +208,10 @@ void json_writer_string(struct json_writer *w, const char *bytes, size_t len)
 
 	json_writer_text(w, "\"");
 	while (len) {
-		for (plain = 0; plain < len && json_writer_is_plain(s[plain]); plain++)
-			;
-		json_writer_raw(w, (const char *)s, plain);
+		plain = json_writer_plain(w, s, len);
 		s += plain;
 		len -= plain;
-		if (!len)
+		if (!len || w->error)
 			break;
 
 		step = json_writer_sequence(s, len, &valid);

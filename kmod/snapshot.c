@@ -19,7 +19,9 @@
  */
 #define HEAD_SIZE 2048
 
-#define FIRST_SIZE (64 << 10)
+#define FIRST_SIZE (16 << 10)
+
+#define GFP_SNAPSHOT (GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
 
 static uuid_t snapshot_instance;
 static atomic64_t snapshot_sequence;
@@ -35,7 +37,7 @@ static int snapshot_grow(struct json_writer *w, size_t need)
 	if (w->len + need > SYSINFO_DOCUMENT_MAX)
 		return -EFBIG;
 	size = min_t(size_t, size, SYSINFO_DOCUMENT_MAX);
-	buf = kvmalloc(size, GFP_KERNEL_ACCOUNT);
+	buf = kvmalloc(size, GFP_SNAPSHOT);
 	if (!buf)
 		return -ENOMEM;
 	memcpy(buf, w->buf, w->len);
@@ -214,7 +216,7 @@ int snapshot_take(const struct snapshot_options *options, struct snapshot *ret)
 	char *buf;
 	int err;
 
-	buf = kvmalloc(size, GFP_KERNEL_ACCOUNT);
+	buf = kvmalloc(size, GFP_SNAPSHOT);
 	if (!buf)
 		return -ENOMEM;
 	collect_machine(&machine);
