@@ -65,3 +65,8 @@ lint: lint-kmod
 lint-kmod:
 	$(call msg,LINT,kmod)
 	$(Q)tests/kmod/lint $(abspath $(O))
+
+#: make check-dkms the module installed by DKMS, and rebuilt by a kernel upgrade (minutes, downloads)
+.PHONY: check-dkms
+check-dkms:
+	$(Q)tests/kmod/dkms $(O)

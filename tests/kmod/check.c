@@ -1261,6 +1261,36 @@ static void all_processes_can_be_listed(void)
 	subject_end(outside);
 }
 
+/* For the schema, which is validated outside of the guest. */
+static void keep_snapshot(const char *path)
+{
+	int fd = must(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+	size_t len;
+	char *text = document_read(&len);
+
+	tap_expect(write(fd, text, len) == (ssize_t)len, "%s", path);
+	close(fd);
+	free(text);
+}
+
+static void snapshots_are_kept(void)
+{
+	char *odd[] = { "\x01\xff\"\\", "}],\"x\":[{", NULL }, *none[] = { NULL };
+	pid_t asleep = subject_start(DOCKER_A, NULL, NULL);
+	pid_t named = subject_exec(DOCKER_A, odd, none);
+
+	must(mkdir("/tmp/snapshots", 0755));
+	keep_snapshot("/tmp/snapshots/containers.json");
+	reload("scope=all");
+	keep_snapshot("/tmp/snapshots/all.json");
+	reload("cmdline=0");
+	keep_snapshot("/tmp/snapshots/no-cmdline.json");
+	subject_end(asleep);
+	subject_end(named);
+	keep_snapshot("/tmp/snapshots/empty.json");
+	reload("");
+}
+
 /* --- the end --- */
 
 /* Also while somebody holds it open: he gets no more, and no harm comes of it. */
@@ -1312,6 +1342,7 @@ int main(int argc, char **argv)
 	tap_run("open files are limited", open_files_are_limited);
 	tap_run("command lines can be off", command_lines_can_be_off);
 	tap_run("scope=all lists every process", all_processes_can_be_listed);
+	tap_run("snapshots are kept for the schema", snapshots_are_kept);
 	tap_run("unloads under readers", unloads_under_readers);
 
 	unload();
