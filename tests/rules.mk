@@ -15,6 +15,18 @@ $(O)/tests/loop/suite: $(LOOP_INPUTS) $(O)/kmod/6.1/sysinfo.ko $(O)/kmod/6.12/sy
 	$(Q)printf '#!/bin/sh\nexec tests/loop/suite $(O)\n' > $@ && chmod +x $@
 SUITES += tests/lab/suite $(O)/tests/loop/suite
 
+# Kills on real containers.
+.PHONY: $(O)/tests/kill/suite
+$(O)/tests/kill/suite: monitor $(O)/kmod/6.1/sysinfo.ko guest-6.1
+	@mkdir -p $(@D)
+	$(Q)printf '#!/bin/sh\nexec tests/kill/suite $(O)\n' > $@ && chmod +x $@
+SUITES += $(O)/tests/kill/suite
+
+#: make bench-kill ten containers killed by the monitor and by Docker's own means, side by side
+.PHONY: bench-kill
+bench-kill: monitor $(O)/kmod/6.1/sysinfo.ko $(O)/compose/workload/idle guest-6.1
+	@tests/kill/bench $(O)
+
 #: make demo       the main job in a disposable machine; leaves pictures and logs in out/
 .PHONY: demo demo-inputs
 demo:

@@ -51,7 +51,7 @@ def timed(rival, containers):
     begin = time.monotonic()
 
     def watch():
-        wait_dead(containers)
+        wait_dead(containers, 1000)
         dead.append(time.monotonic())
 
     watcher = threading.Thread(target=watch)

@@ -5,8 +5,10 @@ import http.client
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
+import threading
 import time
 
 SOCKET = "/run/docker.sock"
@@ -74,7 +76,7 @@ def populated(folder):
         return False
 
 
-def wait_dead(containers):
+def wait_dead(containers, patience_s=PATIENCE_S):
     """Until no process of theirs is left; by the kernel's word, without polling."""
     poll = select.poll()
     left = {}
@@ -85,7 +87,7 @@ def wait_dead(containers):
             continue
         left[fd] = container
         poll.register(fd, select.POLLPRI)
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + patience_s
     while True:
         for fd in list(left):
             try:
@@ -112,12 +114,74 @@ def wait_until(true, what):
         time.sleep(0.05)
 
 
+def main_pid(container):
+    return done("GET", f"/containers/{container}/json")["State"]["Pid"]
+
+
+def command(*options):
+    return ["/lab/monitor", "--no-compose", "--no-generator", "--json", "--images", "/lab/images", *options]
+
+
 def monitor(*options):
     """To its end: its cycles, and what it said besides."""
-    result = subprocess.run(
-        ["/lab/monitor", "--no-compose", "--no-generator", "--json", "--server",
-         "http://127.0.0.1:9", "--images", "/lab/images", *options],
-        capture_output=True, timeout=PATIENCE_S, cwd="/lab")
+    result = subprocess.run(command("--server", "http://127.0.0.1:9", *options), capture_output=True,
+                            timeout=PATIENCE_S, cwd="/lab", check=False)
     if result.returncode:
         raise AssertionError(f"monitor: status {result.returncode}: {result.stderr.decode()}")
     return [json.loads(line) for line in result.stdout.splitlines()], result.stderr.decode()
+
+
+class Monitor:
+    """One that runs, and all that it has said."""
+
+    def __init__(self, *options):
+        self.process = subprocess.Popen(command(*options), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        cwd="/lab")
+        self.out, self.err = [], []
+        self.open = 2
+        self.changed = threading.Condition()
+        self.threads = [threading.Thread(target=self.read, args=pair, daemon=True) for pair in (
+            (self.process.stdout, self.out), (self.process.stderr, self.err))]
+        for thread in self.threads:
+            thread.start()
+
+    def read(self, stream, lines):
+        for line in stream:
+            with self.changed:
+                lines.append(line)
+                self.changed.notify_all()
+        with self.changed:
+            self.open -= 1
+            self.changed.notify_all()
+
+    def cycles(self):
+        return [json.loads(line) for line in self.out]
+
+    def wait_for(self, found, what):
+        with self.changed:
+            self.changed.wait_for(lambda: found() or not self.open, PATIENCE_S)
+            result = found()
+            if not result:
+                raise AssertionError(f"{what}; it said: " + b"".join(self.out[-2:] + self.err[-5:]).decode())
+            return result
+
+    def wait_cycle(self, good, what):
+        return self.wait_for(lambda: next((c for c in self.cycles() if good(c)), None), what)
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(PATIENCE_S)
+        for thread in self.threads:
+            thread.join()
+        if status:
+            raise AssertionError(f"monitor: status {status}: " + b"".join(self.err).decode())
+
+
+def records(spool):
+    """Those that wait for a log server."""
+    found = []
+    for name in sorted(os.listdir(spool)):
+        if name.endswith(".json") and name[0] == "0":
+            with open(f"{spool}/{name}") as file:
+                found += json.load(file)
+    return found

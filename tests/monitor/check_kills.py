@@ -16,7 +16,7 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
-from stand import (HERE, MONITOR, NOTHING_KEPT, PATIENCE_S, equal, rules, run_tests, true)
+from stand import (HERE, MONITOR, NOTHING_KEPT, PATIENCE_S, Container, equal, rules, run_tests, true)
 
 FAULTS = os.path.join(HERE, "../../build/faults/monitor")
 PROTECTED = {"Labels": {"sysinfo.protect": "true"}}
@@ -308,6 +308,39 @@ def test_monitor_in_a_container_that_hides_it(stand):
             os.rmdir(top)
     equal(rules(monitor.cycles()[0])[hides.id], "the monitor runs in it", "rule")
     equal((hides.lives(), other.lives()), (True, False), "lives")
+
+
+def test_runtime_restarts_in_the_middle(stand):
+    """It goes away while it is asked to remove them, and is back with one of them running
+    again, under its id: the instance that was killed is dead and recorded, and the new one
+    is a container like any other."""
+    server = stand.log_server()
+    first, again = stand.container(1), stand.container(2)
+
+    def on_delete(_):
+        stand.engine.on_list = lambda _: "close"
+        return "close"
+
+    stand.engine.on_delete = on_delete
+    monitor = stand.monitor("--json", *NOTHING_KEPT)
+    cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a cycle with surplus")
+    for container in (first, again):
+        true(outcome(cycle, container).startswith("killed, unverified: cgroup.kill"), cycle)
+    monitor.wait_cycle(lambda c: "no list from the runtime" in c.get("trouble", ""), "it is away")
+    back = Container(2)
+    os.rename(again.folder, again.folder + ".old")
+    os.rmdir(again.group)
+    stand.groups.folders.remove(again.group)
+    stand.groups.add(back)
+    stand.module.containers.append(back)
+    stand.engine.containers = [(back, {})]
+    stand.engine.on_list = stand.engine.on_delete = lambda _: None
+    cycle = monitor.wait_cycle(lambda c: c.get("killed") and back.id in rules(c), "the new one is judged anew",
+                               cycle["cycle"])
+    monitor.end(0, signal.SIGTERM)
+    true(outcome(cycle, back).startswith("killed and verified"), cycle)
+    equal(sorted((r["container_id"], r["action"], r["verified"]) for r in server.records("logs")),
+          sorted([(first.id, "killed", False), (again.id, "killed", False), (again.id, "killed", True)]), "records")
 
 
 # --- Who comes back --------------------------------------------------------------
