@@ -134,8 +134,9 @@ EOF
 # The base of ordinary Dockerfiles ("FROM debian:bookworm-slim"), where no image
 # registry can be reached.
 make_base() { # FOLDER
-	# As in any container's Debian, apt leaves no caches behind in a layer.
+	# As in any container's Debian, apt leaves no caches behind in a layer (75 of 195 MB).
 	mmdebstrap --variant=apt \
+		--customize-hook='rm -f "$1"/var/cache/apt/*pkgcache.bin' \
 		--customize-hook='echo "Dir::Cache::pkgcache \"\"; Dir::Cache::srcpkgcache \"\"; DPkg::Post-Invoke { \"rm -f /var/cache/apt/archives/*.deb\"; };" >"$1/etc/apt/apt.conf.d/docker-clean"' \
 		--aptopt='APT::Install-Recommends "false"' \
 		--dpkgopt='path-exclude=/usr/share/doc/*' \
