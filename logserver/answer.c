@@ -184,7 +184,7 @@ static void make_etag(struct http *http, const struct request *request, enum rec
 {
 	const uint64_t key[2] = { 0 };
 	struct store_extent extent;
-	char text[LIMITS_TARGET_BYTES + 128];
+	char text[LIMITS_TARGET_BYTES + 192];
 	struct hash hash;
 
 	store_extent(http->options.store, kind, &extent);
@@ -414,13 +414,16 @@ static enum MHD_Result answer_undrawn(struct http *http, struct request *request
 static enum MHD_Result answer_graph(struct http *http, struct request *request)
 {
 	const struct route *route = &request->route;
-	char etag[ETAG_BYTES], variant[32], *picture;
+	char etag[ETAG_BYTES], variant[64], *picture;
 	struct head head = { .status = MHD_HTTP_OK, .etag = etag };
+	struct store_extent kills;
 	size_t len;
 	int err;
 
-	/* Another build or another gnuplot draws it otherwise. */
-	snprintf(variant, sizeof(variant), "%llx", http->instance);
+	/* Another build or another gnuplot draws it otherwise; and removals are marked in the
+	 * graph of memory, too. */
+	store_extent(http->options.store, RECORD_KILL, &kills);
+	snprintf(variant, sizeof(variant), "%llx %" PRId64, http->instance, kills.end);
 	make_etag(http, request, route->kind, variant, etag);
 	if (is_known(request, etag))
 		return answer_unchanged(http, request, etag);

@@ -97,42 +97,81 @@ bool graphs_load_state(void *context, enum record_kind kind, const void *state, 
 	return loaded;
 }
 
-/* Bring a picture up to date; the drawing lock is held. */
-static int refresh(struct graphs *graphs, enum record_kind kind, bool svg)
-{
-	struct picture *picture = &graphs->pictures[kind][svg];
-	struct picture drawn;
-	struct plot_job job;
+/* A picture being brought up to date. */
+struct drawing {
+	struct picture *picture;
+	uint64_t version;
+	struct plot_run run;
+	bool runs;
 	int err;
+};
 
+/* What is drawn of a kind changes with this. The series lock is held. */
+static uint64_t version_of(const struct graphs *graphs, enum record_kind kind)
+{
+	/* Removals are marked in the graph of memory. */
+	return graphs->versions[RECORD_KILL] +
+	       (kind == RECORD_MEMORY ? graphs->versions[RECORD_MEMORY] : 0);
+}
+
+/* Begin to bring a picture up to date; the drawing lock is held until refresh_end(). */
+static void refresh_begin(struct graphs *graphs, enum record_kind kind, bool svg,
+			  struct drawing *drawing)
+{
+	struct plot_job job;
+
+	*drawing = (struct drawing){ .picture = &graphs->pictures[kind][svg] };
 	pthread_mutex_lock(&graphs->series_lock);
-	drawn.version = graphs->versions[kind];
-	if (picture->data && picture->version == drawn.version) {
+	drawing->version = version_of(graphs, kind);
+	if (drawing->picture->data && drawing->picture->version == drawing->version) {
 		pthread_mutex_unlock(&graphs->series_lock);
-		return 0;
+		return;
 	}
-	err = plot_describe(kind, svg, &graphs->series, &job);
+	drawing->err = plot_describe(kind, svg, &graphs->series, &job);
 	pthread_mutex_unlock(&graphs->series_lock);
-	if (err)
-		return err;
-	err = plot_run(&job, &drawn.data, &drawn.len);
+	if (drawing->err)
+		return;
+	drawing->err = plot_start(&job, &drawing->run);
+	drawing->runs = !drawing->err;
 	plot_job_free(&job);
-	if (err)
-		return err;
-	free(picture->data);
-	*picture = drawn;
-	return 0;
+}
+
+/* 0 if the picture is up to date now. */
+static int refresh_end(struct drawing *drawing)
+{
+	struct picture drawn = { .version = drawing->version };
+
+	if (drawing->runs)
+		drawing->err = plot_finish(&drawing->run, &drawn.data, &drawn.len);
+	if (drawing->runs && !drawing->err) {
+		free(drawing->picture->data);
+		*drawing->picture = drawn;
+	}
+	return drawing->err;
+}
+
+/* All kinds' pictures at a time: one gnuplot beside the other. */
+static void refresh_all(struct graphs *graphs, bool svg, int errs[RECORD_KINDS])
+{
+	struct drawing drawings[RECORD_KINDS];
+
+	for (int kind = 0; kind < RECORD_KINDS; kind++)
+		refresh_begin(graphs, kind, svg, &drawings[kind]);
+	for (int kind = 0; kind < RECORD_KINDS; kind++)
+		errs[kind] = refresh_end(&drawings[kind]);
 }
 
 int graphs_picture(struct graphs *graphs, enum record_kind kind, bool svg, char **ret,
 		   size_t *ret_len)
 {
 	const struct picture *picture = &graphs->pictures[kind][svg];
+	struct drawing drawing;
 	char *copy = NULL;
 	int err;
 
 	pthread_mutex_lock(&graphs->drawing_lock);
-	err = refresh(graphs, kind, svg);
+	refresh_begin(graphs, kind, svg, &drawing);
+	err = refresh_end(&drawing);
 	if (!err) {
 		copy = malloc(picture->len);
 		if (copy) {
@@ -153,14 +192,15 @@ int graphs_page(struct graphs *graphs, const char *nonce, char **ret, size_t *re
 	char *page = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&page, &len);
-	int err;
+	int errs[RECORD_KINDS], err;
 
 	if (!out)
 		return -ENOMEM;
 	pthread_mutex_lock(&graphs->drawing_lock);
+	refresh_all(graphs, true, errs);
 	for (int kind = 0; kind < RECORD_KINDS; kind++) {
 		/* Without gnuplot the page still has its figures and tables. */
-		if (refresh(graphs, kind, true) == 0)
+		if (!errs[kind])
 			pictures[kind] = (struct page_picture){
 				.svg = graphs->pictures[kind][true].data,
 				.len = graphs->pictures[kind][true].len,
@@ -216,15 +256,16 @@ static int replace_file(int directory, const char *name, const char *data, size_
 
 int graphs_save(struct graphs *graphs, const char *directory)
 {
-	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), errs[RECORD_KINDS], err = 0;
 
 	if (fd < 0)
 		return -errno;
 	pthread_mutex_lock(&graphs->drawing_lock);
+	refresh_all(graphs, false, errs);
 	for (int kind = 0; kind < RECORD_KINDS && !err; kind++) {
 		const struct picture *picture = &graphs->pictures[kind][false];
 
-		err = refresh(graphs, kind, false);
+		err = errs[kind];
 		if (!err)
 			err = replace_file(fd, file_names[kind], picture->data, picture->len);
 	}

@@ -24,7 +24,7 @@ bool graphs_load_state(void *context, enum record_kind kind, const void *state, 
 /*
  * The picture as it stands now, in memory that the caller frees. Drawn only if
  * there is something new; one gnuplot at a time, however many ask.
- * 0 or negative errno, see plot_run().
+ * 0 or negative errno, see plot_start() and plot_finish().
  */
 int graphs_picture(struct graphs *graphs, enum record_kind kind, bool svg, char **ret,
 		   size_t *ret_len);

@@ -546,10 +546,9 @@ static int read_picture(int fd, char **ret, size_t *ret_len)
 	return 0;
 }
 
-int plot_run(const struct plot_job *job, char **ret, size_t *ret_len)
+int plot_start(const struct plot_job *job, struct plot_run *ret)
 {
 	int script = -1, data = -1, picture = -1, err;
-	pid_t pid;
 
 	/* Files in memory: nothing to clean up, also on a read-only file system. */
 	err = memory_file("script", job->script, job->script_len, &script);
@@ -558,17 +557,23 @@ int plot_run(const struct plot_job *job, char **ret, size_t *ret_len)
 	if (!err)
 		err = memory_file("picture", NULL, 0, &picture);
 	if (!err)
-		err = start(script, data, picture, &pid);
-	if (!err) {
-		err = finish(pid);
-		if (!err)
-			err = read_picture(picture, ret, ret_len);
-	}
+		err = start(script, data, picture, &ret->pid);
 	if (script >= 0)
 		close(script);
 	if (data >= 0)
 		close(data);
-	if (picture >= 0)
+	if (err && picture >= 0)
 		close(picture);
+	ret->picture = picture;
+	return err;
+}
+
+int plot_finish(struct plot_run *run, char **ret, size_t *ret_len)
+{
+	int err = finish(run->pid);
+
+	if (!err)
+		err = read_picture(run->picture, ret, ret_len);
+	close(run->picture);
 	return err;
 }

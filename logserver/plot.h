@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "series.h"
 
@@ -24,11 +25,18 @@ int plot_describe(enum record_kind kind, bool svg, const struct series *series,
 		  struct plot_job *ret);
 void plot_job_free(struct plot_job *job);
 
-/*
- * Run gnuplot on it. 0 with the picture in *ret, to be freed; -ENOENT no
- * gnuplot, -ETIMEDOUT, -EIO it failed, or another negative errno.
- */
-int plot_run(const struct plot_job *job, char **ret, size_t *ret_len);
+/* A gnuplot at work. */
+struct plot_run {
+	pid_t pid;
+	int picture;
+};
+
+/* Start gnuplot on it. 0, after which there must be a plot_finish(); -ENOENT: no gnuplot;
+ * or another negative errno. */
+int plot_start(const struct plot_job *job, struct plot_run *ret);
+/* Wait for it. 0 with the picture in *ret, to be freed; -ETIMEDOUT, -EIO it failed, or
+ * another negative errno. */
+int plot_finish(struct plot_run *run, char **ret, size_t *ret_len);
 
 /* Copy @text with all that gnuplot could take for more than text made '_'. */
 void plot_label(const char *text, char *to, size_t size);

@@ -82,6 +82,18 @@ check-logserver-sanitized: $(LOGSERVER_SANITIZED)
 			sh -c 'tests/logserver/check_http.py && tests/logserver/check_store.py' || exit 1; \
 	done
 
+# Only its checker is wanted, not the service: so it is unpacked, not installed.
+$(O)/prometheus/usr/bin/promtool:
+	$(call msg,GET,$@)
+	$(Q)rm -rf $(O)/prometheus && mkdir -p $(O)/prometheus
+	$(Q)cd $(O)/prometheus && apt-get -qq download prometheus && \
+		dpkg --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
+
+#: make check-logserver-metrics   /metrics by Prometheus' own checker (a download of 19 MB)
+.PHONY: check-logserver-metrics
+check-logserver-metrics: $(O)/logserver/logserver $(O)/prometheus/usr/bin/promtool
+	$(Q)PATH=$(abspath $(O)/prometheus/usr/bin):$$PATH tests/logserver/check_http.py metrics
+
 #: make bench-logserver   the log server's figures, beside FastAPI's and the disk's
 .PHONY: bench-logserver
 bench-logserver: $(O)/logserver/logserver

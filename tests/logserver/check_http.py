@@ -315,7 +315,7 @@ def test_metrics(data):
         _, headers, body = server.request("GET", "/metrics", headers={"Accept": "text/plain"})
         equal(headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8", "type")
         if shutil.which("promtool") is None:
-            print("# promtool is not installed: its check is skipped", flush=True)
+            print("# without promtool, which `make check-logserver-metrics` gets", flush=True)
             return
         lint = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True)
         equal((lint.returncode, lint.stdout + lint.stderr), (0, b""), "promtool")
@@ -346,7 +346,8 @@ def test_etags(data):
         equal(len(set(tags.values())), len(paths), "each has its own")
         server.store("/logs", [kill(50)], 1)
         for path in paths:
-            changes = "all" in path or "processes" in path
+            # Removals are marked in the graph of memory.
+            changes = "all" in path or "graphs" in path
             status = server.request("GET", path, headers={"If-None-Match": tags[path]})[0]
             equal(status, 200 if changes else 304, path)
 
@@ -577,6 +578,34 @@ def test_graphs(data):
             true(before != after, "a new record changes the graph")
             before = after
         equal(server.get("/graphs/processes.png")[2], before, "nothing new")
+
+
+def test_what_was_not_removed(data):
+    """A dry run is drawn as one; what survived or ended by itself is told of, not drawn."""
+    def figure(page, what):
+        found = re.search(r"(\d+)\s*" + what, page.text)
+        return found and int(found[1])
+
+    with Server(data) as server:
+        server.store("/logsmemory", [memory(i) for i in range(10)], 10)
+        for i, action in enumerate(("survived", "gone", "died", "died")):
+            server.store("/logs", [kill(i, action=action, evidence=["x"])], 1)
+        page = check_graphs(server, "none removed")
+        equal([figure(page, what) for what in ("containers removed", "would be removed", "survived",
+                                                "ended by itself")], [0, None, 1, 3], page.text)
+        picture = server.get("/graphs/processes.svg")[2]
+        true(b"No container has been removed yet" in picture, "not drawn")
+        true(b"removal" not in server.get("/graphs/memory.svg")[2], "not marked")
+        server.store("/logs", [kill(4, action="would_kill"), kill(5, dry_run=True)], 2)
+        picture = server.get("/graphs/processes.svg")[2]
+        true(b"high, dry run" in picture and b"high consumer" not in picture, "a dry run")
+        server.store("/logs", [kill(6), kill(7, action="eliminado")], 2)
+        picture = server.get("/graphs/processes.svg")[2]
+        true(b"high, dry run" in picture and b"high consumer" in picture, "both")
+        true(b"removal" in server.get("/graphs/memory.svg")[2], "marked")
+        page = check_graphs(server, "all")
+        equal([figure(page, what) for what in ("containers removed", "would be removed", "survived",
+                                                "ended by itself")], [2, 2, 1, 3], page.text)
 
 
 def test_hostile_names(data):

@@ -43,22 +43,33 @@ def record(number):
 
 
 class Server:
-    """Ours or the rival, started; `start_s` is how long until it answers."""
+    """Ours or the rival, started: how long until it answers, and until it is ready."""
 
-    def __init__(self, command, port, env=None):
+    def __init__(self, command, port, ready, env=None):
         self.port = port
         started = time.monotonic()
         self.process = subprocess.Popen(command, env={**os.environ, **(env or {})},
                                         stdout=subprocess.DEVNULL)
+        self.await_ok("/healthz")
+        self.start_s = time.monotonic() - started
+        self.await_ok(ready)
+        self.ready_s = time.monotonic() - started
+
+    def await_ok(self, path):
+        """Asked again and again: this waits for another process to listen."""
         while True:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
             try:
-                self.get("/healthz")
-                break
+                connection.request("GET", path)
+                if connection.getresponse().status == 200:
+                    return
+                time.sleep(0.05)
             except OSError:
                 if self.process.poll() is not None:
-                    sys.exit("did not start: " + " ".join(command))
+                    sys.exit("did not start")
                 time.sleep(0.002)
-        self.start_s = time.monotonic() - started
+            finally:
+                connection.close()
 
     def __enter__(self):
         return self
@@ -107,12 +118,13 @@ def timed(function, *arguments, times=5):
 
 
 def ours(logserver, data):
-    return Server([logserver, "--port", "18000", "--data", data, "--client-rate", "0"], 18000)
+    return Server([logserver, "--port", "18000", "--data", data, "--client-rate", "0"], 18000,
+                  "/readyz")
 
 
-def rival(data):
+def rival(data, **env):
     return Server(["/usr/bin/python3", "-m", "uvicorn", "--app-dir", HERE, "rival:app", "--port",
-                   "18001", "--log-level", "error"], 18001, {"RIVAL_DATA": data})
+                   "18001", "--log-level", "error"], 18001, "/healthz", {"RIVAL_DATA": data, **env})
 
 
 def fill_rival(data, count):
@@ -175,7 +187,7 @@ def stored_records(logserver, scratch):
     say("|---|---|---|---|---|")
     data = os.path.join(scratch, "ours")
     os.mkdir(data)
-    rates = {}
+    rates, leads = {}, {}
     with ours(logserver, data) as server:
         fill(server, 0, 1000)
         for clients in CLIENTS:
@@ -187,19 +199,86 @@ def stored_records(logserver, scratch):
             say(f"| the disk: {before:.0f} fdatasync/s, a batch of all clients in each | {clients} | "
                 f"{before * clients:.0f} | | |")
         peak = server.rss("VmHWM")
-    for clients in CLIENTS:
-        data = os.path.join(scratch, f"rival{clients}")
-        os.mkdir(data)
-        fill_rival(data, 1000)
-        with rival(data) as server:
-            result = server.load(clients, f"rival{clients}")
-            say(f"| FastAPI, not durable | {clients} | {result['rate']:.0f} | "
+    for what, env in (("durable by fsync", {"RIVAL_SYNC": "1"}), ("not durable", {})):
+        for clients in CLIENTS:
+            data = os.path.join(scratch, f"rival{clients}{len(env)}")
+            os.mkdir(data)
+            fill_rival(data, 1000)
+            with rival(data, **env) as server:
+                result = server.load(clients, f"rival{clients}")
+            say(f"| FastAPI, {what} | {clients} | {result['rate']:.0f} | "
                 f"{result['p50_ms']:.1f} | {result['p99_ms']:.1f} |")
-            rates[clients] /= result["rate"]
+            leads[what, clients] = rates[clients] / result["rate"]
     say()
-    say("Ours over FastAPI: " + ", ".join(f"{rates[c]:.0f}x with {c}" for c in CLIENTS) +
-        f". Our peak RSS: {peak:.1f} MiB.")
+    for what in ("durable by fsync", "not durable"):
+        say(f"Ours over FastAPI, {what}: " +
+            ", ".join(f"{leads[what, c]:.0f}x with {c}" for c in CLIENTS) + ".")
+    say(f"Our peak RSS: {peak:.1f} MiB.")
     say()
+
+
+def without_index(logserver, data, size, row):
+    """The lines are there, the index is not; at the end it is killed."""
+    with ours(logserver, data) as server:
+        row["index lost: listening after, ms"] = f"{server.start_s * 1000:.0f}"
+        row["index lost: ready after, s"] = f"{server.ready_s:.1f}"
+        row["1 000 in a request, records/s"] = f"{fill(server, size, size + 20000):.0f}"
+        while not compressed(data):
+            time.sleep(0.1)
+        row["peak RSS meanwhile, with compression, MiB"] = f"{server.rss('VmHWM'):.1f}"
+        # Killed with the index about as far behind as it gets.
+        fill(server, size + 20000, size + 28000)
+        server.process.kill()
+        server.process.wait()
+    with ours(logserver, data) as server:
+        row["ready after kill -9, ms"] = f"{server.ready_s * 1000:.0f}"
+
+
+def read_all(server):
+    """MB/s."""
+    started = time.monotonic()
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=600)
+    connection.request("GET", "/logs/all?format=ndjson")
+    reply, length = connection.getresponse(), 0
+    while piece := reply.read(1 << 20):
+        length += len(piece)
+    connection.close()
+    return length / 1e6 / (time.monotonic() - started)
+
+
+def at_work(logserver, data, size, row):
+    with ours(logserver, data) as server:
+        row["ready after a usual start, ms"] = f"{server.ready_s * 1000:.0f}"
+
+        def after_new_record(path):
+            server.request("POST", "/logs", "[" + record(time.monotonic_ns()) + "]")
+            server.get(path)
+
+        for path in ("/graphs/processes.png", "/graphs"):
+            row[path + ", a new record each time, ms"] = f"{timed(after_new_record, path):.0f}"
+        for name, query in (("container=, 1 record", f"container={size // 2:012x}"),
+                            ("limit=100", "limit=100"),
+                            ("host=, limit=100", "host=h-7&limit=100"),
+                            ("since=, until=, a minute", "since=2026-01-01T01:00:00Z&"
+                             "until=2026-01-01T01:01:00Z&limit=100"),
+                            ("cursor=, 1 000 records", "cursor=1000000")):
+            row[name + ", ms"] = f"{timed(server.get, '/logs/all?' + query):.1f}"
+        for clients in (16, 256):
+            row[f"records/s, {clients} clients"] = f"{server.load(clients, f'size{size}')['rate']:.0f}"
+        row["peak RSS, MiB"] = f"{server.rss('VmHWM'):.1f}"
+        row["all of it, MB/s"] = f"{read_all(server):.0f}"
+        row["peak RSS after that, MiB"] = f"{server.rss('VmHWM'):.1f}"
+
+
+def rivals_figures(data, size, row):
+    fill_rival(data, size)
+    with rival(data) as server:
+        times = 3 if size < RIVAL_MOST else 1
+        row["FastAPI: ready after, ms"] = f"{server.ready_s * 1000:.0f}"
+        row["FastAPI: one record, ms"] = \
+            f"{timed(server.request, 'POST', '/logs', '[' + record(size) + ']', times=times):.0f}"
+        row["FastAPI: graph, ms"] = f"{timed(server.get, '/logs/grafica', times=times):.0f}"
+        row["FastAPI: peak RSS, MiB"] = f"{server.rss('VmHWM'):.0f}"
 
 
 def sizes(logserver, scratch):
@@ -210,58 +289,17 @@ def sizes(logserver, scratch):
         data = os.path.join(scratch, f"size-{size}")
         os.mkdir(data)
         fill_files(data, size)
-        note("index")
-        with ours(logserver, data) as server:
-            row["index made anew from the lines, s"] = f"{server.start_s:.1f}"
-            row["1 000 in a request, records/s"] = f"{fill(server, size, size + 20000):.0f}"
-            while not compressed(data):
-                time.sleep(0.1)
-            row["peak RSS meanwhile, with compression, MiB"] = f"{server.rss('VmHWM'):.1f}"
-        note("figures")
-        with ours(logserver, data) as server:
-            row["ready after, ms"] = f"{server.start_s * 1000:.0f}"
-
-            def after_new_record(path):
-                server.request("POST", "/logs", "[" + record(time.monotonic_ns()) + "]")
-                server.get(path)
-
-            row["/graphs/processes.png, a new record each time, ms"] = \
-                f"{timed(after_new_record, '/graphs/processes.png'):.0f}"
-            row["/graphs, a new record each time, ms"] = \
-                f"{timed(after_new_record, '/graphs'):.0f}"
-            for name, query in (("container=, 1 record", f"container={size // 2:012x}"),
-                                ("limit=100", "limit=100"),
-                                ("host=, limit=100", "host=h-7&limit=100"),
-                                ("since=, until=, a minute", "since=2026-01-01T01:00:00Z&"
-                                 "until=2026-01-01T01:01:00Z&limit=100"),
-                                ("cursor=, 1 000 records", "cursor=1000000")):
-                row[name + ", ms"] = f"{timed(server.get, '/logs/all?' + query):.1f}"
-            row["records/s, 16 clients"] = f"{server.load(16, f'size{size}')['rate']:.0f}"
-            row["peak RSS, MiB"] = f"{server.rss('VmHWM'):.1f}"
-            started = time.monotonic()
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=600)
-            connection.request("GET", "/logs/all?format=ndjson")
-            reply, length = connection.getresponse(), 0
-            while piece := reply.read(1 << 20):
-                length += len(piece)
-            connection.close()
-            row["all of it, MB/s"] = f"{length / 1e6 / (time.monotonic() - started):.0f}"
-            row["peak RSS after that, MiB"] = f"{server.rss('VmHWM'):.1f}"
-        used = subprocess.run(["du", "-sm", data], capture_output=True, text=True).stdout.split()[0]
-        row["on disk with index, MB"] = used
-        if size <= RIVAL_MOST:
-            rival_data = os.path.join(scratch, f"rival-{size}")
-            os.mkdir(rival_data)
-            fill_rival(rival_data, size)
-            note("the rival")
-            with rival(rival_data) as server:
-                times = 3 if size < RIVAL_MOST else 1
-                row["FastAPI: one record, ms"] = \
-                    f"{timed(server.request, 'POST', '/logs', '[' + record(size) + ']', times=times):.0f}"
-                row["FastAPI: graph, ms"] = f"{timed(server.get, '/logs/grafica', times=times):.0f}"
-                row["FastAPI: peak RSS, MiB"] = f"{server.rss('VmHWM'):.0f}"
-            shutil.rmtree(rival_data)
+        without_index(logserver, data, size, row)
+        note("at work")
+        at_work(logserver, data, size, row)
+        row["on disk with index, MB"] = subprocess.run(
+            ["du", "-sm", data], capture_output=True, text=True).stdout.split()[0]
         shutil.rmtree(data)
+        if size <= RIVAL_MOST:
+            note("the rival")
+            os.mkdir(data)
+            rivals_figures(data, size, row)
+            shutil.rmtree(data)
         rows.append(row)
         note(row)
     names = [name for name in rows[0] if name != "stored"]
@@ -283,7 +321,7 @@ def main():
         say(f"Made by `make bench-logserver` on {os.cpu_count()} CPUs (load average before: "
             f"{os.getloadavg()[0]:.1f}), {SECONDS:g} s for each load; wrk and the servers share the "
             "CPUs. FastAPI does what the reference does (tests/bench/logserver/rival.py): it "
-            "rewrites its file for each request and does not sync it.")
+            "rewrites its file for each request.")
         say()
         stored_records(logserver, scratch)
         sizes(logserver, scratch)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the reference's log service does, with FastAPI: one JSON file that is read and
 written whole for every request, graphs by matplotlib. A lock keeps requests from
-destroying each other's file. It does not fsync: so it is faster than a durable one.
+destroying each other's file. As the reference it does not fsync, but with $RIVAL_SYNC:
+then what it acknowledges is on the disk, as long as it is not killed while it writes.
 Files are in $RIVAL_DATA."""
 
 import json
@@ -54,6 +55,9 @@ def post_logs(records: List[Record]):
         everything.extend(record.dict() for record in records)
         with open(LOGS, "w") as file:
             json.dump(everything, file)
+            if "RIVAL_SYNC" in os.environ:
+                file.flush()
+                os.fsync(file.fileno())
     return {"received": True}
 
 
