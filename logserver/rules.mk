@@ -97,6 +97,7 @@ check-logserver-metrics: $(O)/logserver/logserver $(O)/prometheus/usr/bin/promto
 #: make bench-logserver   the log server's figures, beside FastAPI's and the disk's
 .PHONY: bench-logserver
 bench-logserver: $(O)/logserver/logserver
+	@tests/deps wrk python3-fastapi uvicorn python3-matplotlib
 	$(Q)mkdir -p $(O)/bench
 	$(Q)tests/bench/logserver/bench.py $< > $(O)/bench/logserver.md
 	$(Q)cat $(O)/bench/logserver.md
