@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* Of the tables and of what is in the blobs. */
-#define INDEX_VERSION 1
+#define INDEX_VERSION 2
 
 enum { LOOKUP, READ, WRITE, CONNECTIONS };
 
@@ -35,8 +35,12 @@ static const struct {
 	[STATEMENT_FORWARDS] = { READ, BLOCKS_WANTED "LIMIT ?5" },
 	[STATEMENT_BACKWARDS] = { READ, BLOCKS_WANTED "DESC LIMIT ?5" },
 	[STATEMENT_ADD_ID] = { WRITE, "INSERT OR IGNORE INTO ids VALUES (?1)" },
-	[STATEMENT_ADD_BLOCK] = { WRITE, "INSERT OR REPLACE INTO blocks (" BLOCK_COLUMNS ") "
-					 "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)" },
+	/* Memory may still hold a block whose file was compressed meanwhile, and not know of
+	 * its frame: that stays as it is. */
+	[STATEMENT_ADD_BLOCK] = { WRITE, "INSERT INTO blocks (" BLOCK_COLUMNS ") "
+					 "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "
+					 "ON CONFLICT (start) DO UPDATE SET length = ?2, records = ?5, "
+					 "damaged = ?6, first_ms = ?7, last_ms = ?8, names = ?9" },
 	[STATEMENT_SET_FRAME] = { WRITE, "UPDATE blocks SET frame_at = ?2, frame_len = ?3 "
 					 "WHERE start = ?1" },
 	[STATEMENT_SET_STATE] = { WRITE, "UPDATE state SET end = ?1, records = ?2, damaged = ?3, "

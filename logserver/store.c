@@ -683,8 +683,11 @@ int store_read_block(struct store *store, enum record_kind kind, const struct bl
 		err = index_blocks(log->index, block->start, block->start + 1, false, NULL, &where,
 				   1, &count);
 		pthread_mutex_unlock(&log->read_lock);
-		if (!err && (count != 1 || !where.frame_len))
+		if (!err && count != 1)
 			err = -ENOENT;
+		/* An answer that lacks records must not end as if it were whole. */
+		if (!err && !where.frame_len)
+			err = -EUCLEAN;
 	} else {
 		if (!closed || !closed->compressed)
 			where.frame_len = 0;

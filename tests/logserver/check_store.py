@@ -233,6 +233,23 @@ def test_more_than_memory_holds(data):
         equal(server.metric('logserver_records{log="memory"}'), count, "records")
 
 
+def test_file_closed_by_a_duplicate(data):
+    """A file that was longer than allowed when the server started, as after a kill at the
+    wrong moment, is closed by whatever comes next: also by what stores nothing."""
+    with Server(data) as server:
+        fill(server, 200)
+        server.stop()
+    with Server(data, *SMALL) as server:
+        wait_until(lambda: server.metric('logserver_index_pending{log="kills"}') == 0, "the index")
+        server.store("/logs", [kill(0)], 0, 1)
+        wait_until(lambda: all_compressed(data), "compression")
+        equal(sequences(server), list(range(200)), "compressed")
+        server.store("/logs", [kill(200)], 1)
+        server.stop()
+    with Server(data, *SMALL) as server:
+        equal(sequences(server), list(range(201)), "after a start")
+
+
 def test_queries_read_little(data):
     with Server(data, *SMALL) as server:
         fill(server, 20000, step=1000)
@@ -493,7 +510,8 @@ def test_killed_while_files_rotate(data):
         for start in range(0, sent, 500):
             equal(server.post("/logs", [kill(i) for i in range(start, min(start + 500, sent))])[0],
                   200, "sent again")
-        equal(sorted(sequences(server)), list(range(sent)), "all of them, once")
+        there = sequences(server)
+        equal((sorted(set(range(sent)) - set(there))[:20], len(there)), ([], sent), "all of them, once")
     print(f"# {rounds} kills in {time.monotonic() - started:.0f} s: {len(acknowledged)} acknowledged, "
           f"{len(acknowledged - set(stored))} lost, {len(stored) - len(set(stored))} twice", flush=True)
 
