@@ -19,6 +19,15 @@ $(O)/kmod/6.1/sysinfo.ko $(O)/kmod/6.12/sysinfo.ko: $(O)/kmod/%/sysinfo.ko: $(KM
 	$(call msg,KMOD,$@)
 	+$(call kmod_build,$(call kmod_headers,$*),W=1 KCFLAGS=-Werror)
 
+# The torture kernel is the lab's own: its build makes what modules are built with.
+.PHONY: torture-kernel
+torture-kernel:
+	+$(Q)tests/lab/lab build --kernel torture --bare
+
+$(O)/kmod/torture/sysinfo.ko: $(KMOD_SOURCES) tests/torture/kernel.config | torture-kernel
+	$(call msg,KMOD,$@)
+	+$(call kmod_build,$$(tests/lab/lab headers torture),W=1 KCFLAGS=-Werror)
+
 # Phony, as another KDIR means another module, whatever their dates.
 .PHONY: sysinfo.ko
 KMOD_RELEASE := $(wildcard $(KDIR)/include/config/kernel.release)
@@ -58,6 +67,25 @@ $(O)/tests/kmod/check: $(KMOD_CHECK)
 tests/kmod/suite: $(O)/tests/kmod/check $(O)/kmod/6.1/sysinfo.ko $(O)/kmod/6.12/sysinfo.ko
 SUITES += tests/kmod/suite
 
+KMOD_TORTURE := $(patsubst %.c,$(O)/%.o,$(wildcard tests/torture/*.c)) \
+	$(addprefix $(O)/tests/kmod/,document.o procfs.o subject.o tap.o)
+
+$(O)/tests/torture/torture: $(KMOD_TORTURE)
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -static -o $@ $^ -ljson-c -lpthread
+
+.PHONY: tests/torture/suite
+tests/torture/suite: $(O)/tests/torture/torture $(O)/kmod/torture/sysinfo.ko
+SUITES += tests/torture/suite
+
+#: make torture    the module against storms until a million snapshots (hours in emulation;
+#:                 TORTURE_SECONDS=, TORTURE_SNAPSHOTS=); a short run of it is in `make check`
+TORTURE_SECONDS ?= 36000
+TORTURE_SNAPSHOTS ?= 1000000
+.PHONY: torture
+torture: tests/torture/suite
+	$(Q)tests/torture/suite $(O) $(TORTURE_SECONDS) $(TORTURE_SNAPSHOTS)
+
 #: make lint       checkpatch.pl --strict, sparse and Coccinelle over the module
 # A room adds to it by depending on a target of its own: `lint: lint-x`.
 .PHONY: lint lint-kmod
@@ -65,6 +93,36 @@ lint: lint-kmod
 lint-kmod:
 	$(call msg,LINT,kmod)
 	$(Q)tests/kmod/lint $(abspath $(O))
+
+# The benchmark, with a task iterator of BPF among the rivals.
+BENCH_KMOD := $(O)/tests/bench/kmod
+BENCH_KMOD_OBJS := $(patsubst %.c,$(O)/%.o,$(filter-out %.bpf.c,$(wildcard tests/bench/kmod/*.c)))
+
+$(BENCH_KMOD)/tasks.bpf.o: tests/bench/kmod/tasks.bpf.c tests/bench/kmod/tasks.h
+	$(call msg,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
+
+$(BENCH_KMOD)/tasks.skel.h: $(BENCH_KMOD)/tasks.bpf.o
+	$(call msg,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name tasks_bpf > $@
+
+$(BENCH_KMOD)/reader_bpf.o: $(BENCH_KMOD)/tasks.skel.h
+$(BENCH_KMOD)/reader_bpf.o: ROOM_CFLAGS += -I$(O)
+
+$(BENCH_KMOD)/bench: $(BENCH_KMOD_OBJS)
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lproc2 -lbpf
+
+#: make bench-kmod the module against procfs, ps, libproc2 and BPF, as kmod/BENCHMARK.md has it
+BENCH_KMOD_KERNEL ?= 6.12
+BENCH_KMOD_ROUNDS ?= 5
+# Empty: by the clock, on a machine with nothing else to do.
+BENCH_KMOD_WAY ?= --counted
+BENCH_KMOD_PROCESSES ?= 100 1000 4000 20000
+.PHONY: bench-kmod
+bench-kmod: $(BENCH_KMOD)/bench $(O)/kmod/$(BENCH_KMOD_KERNEL)/sysinfo.ko
+	$(Q)tests/bench/kmod/run $(BENCH_KMOD_WAY) $(O) $(BENCH_KMOD_KERNEL) $(BENCH_KMOD_ROUNDS) $(BENCH_KMOD_PROCESSES)
 
 #: make check-dkms the module installed by DKMS, and rebuilt by a kernel upgrade (minutes, downloads)
 .PHONY: check-dkms

@@ -11,6 +11,16 @@ guest_packages=docker.io,docker-compose,cron,udev,kmod,iproute2,iptables,dropbea
 # free pages, so that a snapshot doesn't hold them.
 initrd_modules="virtio_pci virtio_blk virtio_console virtio_rng virtio_balloon"
 
+# kernel_headers 6.1|6.12|torture: the folder that modules for that kernel are built in.
+kernel_headers() {
+	if [ "$1" = torture ]; then
+		kernel_entry "$1"
+		echo "$entry/build"
+	else
+		echo "/usr/src/linux-headers-$(kernel_release "$1")"
+	fi
+}
+
 # kernel_release 6.1|6.12: the newest whose headers are installed here, because the
 # module is built against those and loads into no other.
 kernel_release() {
@@ -31,9 +41,13 @@ make_kernel() { # FOLDER RELEASE
 	echo "$release" >"$1/release"
 }
 
-# kernel_entry 6.1|6.12 sets $entry to {vmlinuz, release, lib/modules}.
+# kernel_entry 6.1|6.12|torture sets $entry to {vmlinuz, release, lib/modules}.
 kernel_entry() {
 	local release
+	if [ "$1" = torture ]; then
+		torture_entry
+		return
+	fi
 	release=$(kernel_release "$1")
 	entry "kernel-$release" "kernel $release" make_kernel "$release"
 }
@@ -67,6 +81,7 @@ make_initrd() { # FOLDER KERNEL_ENTRY KEYS
 	echo 'root:x:0:' >"$root/etc/group"
 	echo /bin/sh >"$root/etc/shells"
 	# In the order of their dependencies; built-in ones have no file.
+	: >"$root/modules/order"
 	for module in $initrd_modules; do
 		modprobe -d "$2" -S "$release" --show-depends "$module" 2>/dev/null
 	done | awk '$1 == "insmod" && !seen[$2]++ {print $2}' | while read -r line; do

@@ -252,14 +252,19 @@ parcel_pack() {
 }
 
 machine_run() {
-	local status=0 disk
+	local status=0 disk special=()
 	if [ $bare = 1 ]; then
+		if [ "$kernel" = torture ]; then
+			special=("${torture_machine[@]}")
+			# busybox reads a disk to its end; this kernel takes minutes for 1 GiB
+			parcel_size=64M
+		fi
 		build_bare "$kernel"
 		accelerator "$bare_kernel" "$bare_initrd"
 		machine_work
 		parcel_pack
 		disk=/dev/vda
-		machine_start "${memory:-$bare_memory}" "$bare_kernel" "$bare_initrd" ""
+		machine_start "${memory:-$bare_memory}" "$bare_kernel" "$bare_initrd" "" "${special[@]}"
 	else
 		[ -z "$memory" ] || die "--memory goes with --bare: a snapshot's memory is fixed"
 		build_guest "$kernel"
