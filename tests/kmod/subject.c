@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -131,6 +135,20 @@ void subject_main(void)
 	tell(ASLEEP);
 	for (;;)
 		pause();
+}
+
+char *subject_missing_page(void)
+{
+	char *page = must(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			       0));
+	int fd = must(syscall(SYS_userfaultfd, O_CLOEXEC));
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .range = { (unsigned long)page, 4096 },
+					 .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	must(ioctl(fd, UFFDIO_API, &api));
+	must(ioctl(fd, UFFDIO_REGISTER, &range));
+	return page;
 }
 
 void subject_end(pid_t pid)

@@ -27,6 +27,9 @@ void subject_busy(void);
 /* The same by exec of this program, so that the process has these arguments. */
 pid_t subject_exec(const char *cgroup, char *const argv[], char *const envp[]);
 
+/* A page of its own whose content nobody ever brings: whoever touches it waits. */
+char *subject_missing_page(void);
+
 /* What main does first: goes on as a process of subject_exec(), if it is one. */
 void subject_main(void);
 
