@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #ifdef __KERNEL__
 #include <linux/errno.h>
+#include <linux/limits.h>
 #include <linux/string.h>
 #else
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #endif
 
@@ -23,70 +25,111 @@ void json_writer_init(struct json_writer *w, char *buf, size_t size,
 		      int (*grow)(struct json_writer *w, size_t need))
 {
 	w->buf = buf;
-	w->len = 0;
-	w->size = size;
+	w->at = buf;
+	w->end = buf + size;
 	w->error = 0;
 	w->grow = grow;
 }
 
-/* json_writer_make_room() - is there room for @need bytes, if need be after growing? */
-bool json_writer_make_room(struct json_writer *w, size_t need)
+/* json_writer_grow() - what json_writer_has_room() does when there is none */
+bool json_writer_grow(struct json_writer *w, size_t need)
 {
+	if (!w->error)
+		w->error = w->grow ? w->grow(w, need) : -ENOSPC;
 	if (w->error)
-		return false;
-	if (need <= w->size - w->len)
-		return true;
-	w->error = w->grow ? w->grow(w, need) : -ENOSPC;
+		w->end = w->at;
 	return !w->error;
 }
 
-/* json_writer_again() - once more the @len bytes that were written at @from */
+/* json_writer_again() - once more the @len bytes that were written at offset @from */
 void json_writer_again(struct json_writer *w, size_t from, size_t len)
 {
-	if (json_writer_make_room(w, len)) {
-		memcpy(w->buf + w->len, w->buf + from, len);
-		w->len += len;
+	if (json_writer_has_room(w, len)) {
+		memcpy(w->at, w->buf + from, len);
+		w->at += len;
 	}
 }
 
+/*
+ * How many: 1233 / 4096 is a little more than log10(2), so that the number of bits
+ * gives the number of digits or one more (Warren, Hacker's Delight, 11-4).
+ */
 static unsigned int json_writer_digits(unsigned long long value)
 {
-	unsigned int digits = 1;
+	static const unsigned long long powers[] = {
+		0ULL,
+		10ULL,
+		100ULL,
+		1000ULL,
+		10000ULL,
+		100000ULL,
+		1000000ULL,
+		10000000ULL,
+		100000000ULL,
+		1000000000ULL,
+		10000000000ULL,
+		100000000000ULL,
+		1000000000000ULL,
+		10000000000000ULL,
+		100000000000000ULL,
+		1000000000000000ULL,
+		10000000000000000ULL,
+		100000000000000000ULL,
+		1000000000000000000ULL,
+		10000000000000000000ULL,
+	};
+	unsigned int guess = (64 - __builtin_clzll(value | 1)) * 1233 >> 12;
 
-	for (; value >= 10000; value /= 10000)
-		digits += 4;
-	return digits + (value >= 10) + (value >= 100) + (value >= 1000);
+	return guess + (value >= powers[guess]);
 }
 
-/* In pairs, as a division is what costs most: from the right, to where they stay. */
+/* Two digits that end at @at. Return: where they begin. */
+static inline char *json_writer_put_pair(char *at, unsigned int pair)
+{
+	static const char pairs[] = {
+		"00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899",
+	};
+
+	return memcpy(at - 2, pairs + 2 * pair, 2);
+}
+
+/*
+ * From the right, to where they stay: a pair takes one multiplication and one
+ * look-up. Few numbers are so long that they must be divided in 64 bits.
+ */
+static char *json_writer_put_u64(char *to, unsigned long long value)
+{
+	unsigned int digits = json_writer_digits(value), rest;
+	char *at = to + digits;
+
+	for (; value > UINT_MAX; value /= 100)
+		at = json_writer_put_pair(at, value % 100);
+	for (rest = value; rest >= 10; rest /= 100)
+		at = json_writer_put_pair(at, rest % 100);
+	if (at > to)
+		*to = '0' + rest;
+	return to + digits;
+}
+
 void json_writer_u64(struct json_writer *w, unsigned long long value)
 {
-	unsigned int digits = json_writer_digits(value);
-	char *at;
-
-	if (!json_writer_make_room(w, digits))
+	if (!json_writer_has_room(w, JSON_WRITER_NUMBER_MAX))
 		return;
-	w->len += digits;
-	at = w->buf + w->len;
-	for (; digits > 1; digits -= 2) {
-		unsigned int pair = value % 100;
-
-		*--at = '0' + pair % 10;
-		*--at = '0' + pair / 10;
-		value /= 100;
-	}
-	if (digits)
-		*--at = '0' + value;
+	if (value < 10)
+		*w->at++ = '0' + value;
+	else
+		w->at = json_writer_put_u64(w->at, value);
 }
 
 /* json_writer_hundredths() - a number with two decimals: 123 is 1.23 */
 void json_writer_hundredths(struct json_writer *w, unsigned long long hundredths)
 {
-	unsigned int fraction = hundredths % 100;
-	char decimals[3] = { '.', '0' + fraction / 10, '0' + fraction % 10 };
-
-	json_writer_u64(w, hundredths / 100);
-	json_writer_raw(w, decimals, sizeof(decimals));
+	if (!json_writer_has_room(w, JSON_WRITER_NUMBER_MAX))
+		return;
+	w->at = json_writer_put_u64(w->at, hundredths / 100);
+	*w->at++ = '.';
+	w->at += 2;
+	json_writer_put_pair(w->at, hundredths % 100);
 }
 
 /*
@@ -161,32 +204,20 @@ static bool json_writer_are_plain(unsigned long long x)
 	return !(marked & BYTES(0x80));
 }
 
-/*
- * Write what at the start of these bytes needs no escape. Room for all of them
- * is no waste: no byte becomes less than one.
- *
- * Return: how many bytes that were.
- */
-static size_t json_writer_plain(struct json_writer *w, const unsigned char *s, size_t len)
+/* Copy what at the start of these bytes needs no escape. Return: how many bytes that were. */
+static size_t json_writer_plain(char *to, const char *s, size_t len)
 {
+	unsigned long long word;
 	size_t plain = 0;
-	char *to;
 
-	if (!json_writer_make_room(w, len))
-		return 0;
-	to = w->buf + w->len;
-	while (len - plain >= sizeof(unsigned long long)) {
-		unsigned long long word;
-
+	for (; len - plain >= sizeof(word); plain += sizeof(word)) {
 		memcpy(&word, s + plain, sizeof(word));
 		if (!json_writer_are_plain(word))
 			break;
 		memcpy(to + plain, &word, sizeof(word));
-		plain += sizeof(word);
 	}
 	for (; plain < len && json_writer_is_plain(s[plain]); plain++)
 		to[plain] = s[plain];
-	w->len += plain;
 	return plain;
 }
 
@@ -207,11 +238,13 @@ void json_writer_string(struct json_writer *w, const char *bytes, size_t len)
 	bool valid;
 
 	json_writer_text(w, "\"");
-	while (len) {
-		plain = json_writer_plain(w, s, len);
+	/* No byte becomes less than one: room for all of them is no waste. */
+	while (json_writer_has_room(w, len + 1)) {
+		plain = json_writer_plain(w->at, (const char *)s, len);
+		w->at += plain;
 		s += plain;
 		len -= plain;
-		if (!len || w->error)
+		if (!len)
 			break;
 
 		step = json_writer_sequence(s, len, &valid);

@@ -15,32 +15,47 @@
 #include <string.h>
 #endif
 
+/* A number has at most so many bytes. */
+#define JSON_WRITER_NUMBER_MAX 21
+
 /**
  * struct json_writer - a buffer being written
  * @buf: the text; not ended by NUL. Belongs to whoever called json_writer_init().
- * @len: bytes written
- * @size: bytes that fit in @buf
+ * @at: the end of what is written
+ * @end: the end of the buffer; after an error no more than @at, so that whoever sees
+ *	room need not look for errors
  * @error: 0, or the negative errno that stopped the writing: what is written
  *	after it is dropped, so that only the end of a document need look
- * @grow: makes @size at least @len + @need and returns 0, or a negative errno;
+ * @grow: makes room for at least @need bytes and returns 0, or a negative errno;
  *	NULL if the buffer can't grow
  */
 struct json_writer {
 	char *buf;
-	size_t len;
-	size_t size;
+	char *at;
+	char *end;
 	int error;
 	int (*grow)(struct json_writer *w, size_t need);
 };
 
 void json_writer_init(struct json_writer *w, char *buf, size_t size,
 		      int (*grow)(struct json_writer *w, size_t need));
-bool json_writer_make_room(struct json_writer *w, size_t need);
+bool json_writer_grow(struct json_writer *w, size_t need);
 void json_writer_again(struct json_writer *w, size_t from, size_t len);
 void json_writer_u64(struct json_writer *w, unsigned long long value);
 void json_writer_hundredths(struct json_writer *w, unsigned long long hundredths);
 void json_writer_string(struct json_writer *w, const char *bytes, size_t len);
 size_t json_writer_utf8_trim(const char *bytes, size_t len);
+
+static inline size_t json_writer_len(const struct json_writer *w)
+{
+	return w->at - w->buf;
+}
+
+/* json_writer_has_room() - is there room for @need bytes, if need be after growing? */
+static inline bool json_writer_has_room(struct json_writer *w, size_t need)
+{
+	return need <= (size_t)(w->end - w->at) || json_writer_grow(w, need);
+}
 
 /*
  * json_writer_raw() - @len bytes of JSON text, as they stand
@@ -50,10 +65,10 @@ size_t json_writer_utf8_trim(const char *bytes, size_t len);
  */
 static inline void json_writer_raw(struct json_writer *w, const char *text, size_t len)
 {
-	if ((w->error || len > w->size - w->len) && !json_writer_make_room(w, len))
-		return;
-	memcpy(w->buf + w->len, text, len);
-	w->len += len;
+	if (json_writer_has_room(w, len)) {
+		memcpy(w->at, text, len);
+		w->at += len;
+	}
 }
 
 /* A string literal of JSON text, as it stands. */

@@ -31,19 +31,21 @@ static size_t snapshot_last_len;
 
 static int snapshot_grow(struct json_writer *w, size_t need)
 {
-	size_t size = max(w->size * 2, w->len + need);
+	size_t len = json_writer_len(w);
+	size_t size = max(2 * (size_t)(w->end - w->buf), len + need);
 	char *buf;
 
-	if (w->len + need > SYSINFO_DOCUMENT_MAX)
+	if (len + need > SYSINFO_DOCUMENT_MAX)
 		return -EFBIG;
 	size = min_t(size_t, size, SYSINFO_DOCUMENT_MAX);
 	buf = kvmalloc(size, GFP_SNAPSHOT);
 	if (!buf)
 		return -ENOMEM;
-	memcpy(buf, w->buf, w->len);
+	memcpy(buf, w->buf, len);
 	kvfree(w->buf);
 	w->buf = buf;
-	w->size = size;
+	w->at = buf + len;
+	w->end = buf + size;
 	return 0;
 }
 
@@ -109,7 +111,7 @@ static void snapshot_cgroup(struct json_writer *w, const struct collect *c,
 	const char *path = c->paths + cgroup->path;
 	const struct container_id *container = &cgroup->container;
 	const char *runtime = container_id_runtime_name(container->runtime);
-	size_t from = w->len;
+	size_t from = json_writer_len(w);
 
 	if (cgroup->note_len) {
 		json_writer_again(w, cgroup->note, cgroup->note_len);
@@ -123,7 +125,7 @@ static void snapshot_cgroup(struct json_writer *w, const struct collect *c,
 	json_writer_string(w, path, cgroup->path_len);
 	snapshot_member(w, "CgroupID", cgroup->id);
 	cgroup->note = from;
-	cgroup->note_len = w->len - from;
+	cgroup->note_len = json_writer_len(w) - from;
 }
 
 static void snapshot_process(struct json_writer *w, struct collect *c, struct collect_process *p,
@@ -143,8 +145,9 @@ static void snapshot_process(struct json_writer *w, struct collect *c, struct co
 	json_writer_text(w, ",\"Cmdline\":");
 	json_writer_string(w, memory->cmdline, cmdline_len);
 	snapshot_cgroup(w, c, &c->cgroups[p->cgroup]);
-	json_writer_text(w, ",\"State\":");
-	json_writer_string(w, &p->state, 1);
+	json_writer_text(w, ",\"State\":\"");
+	json_writer_raw(w, &p->state, 1);
+	json_writer_text(w, "\"");
 	snapshot_member(w, "Threads", p->threads);
 	snapshot_member(w, "StartTimeUs", p->start_us);
 	snapshot_member(w, "Vsz", memory->vsz_kib);
@@ -174,7 +177,8 @@ static int snapshot_processes(struct json_writer *w, const struct snapshot_optio
 		return ret;
 	while ((ret = collect_step(c)) > 0) {
 		for (i = 0; i < c->count; i++) {
-			bool cmdline = options->cmdline && w->len < SYSINFO_CMDLINES_UNTIL;
+			bool cmdline = options->cmdline &&
+				       json_writer_len(w) < SYSINFO_CMDLINES_UNTIL;
 
 			collect_memory(c, &c->processes[i], cmdline, &memory);
 			if (!first)
@@ -213,6 +217,7 @@ int snapshot_take(const struct snapshot_options *options, struct snapshot *ret)
 	size_t size = max_t(size_t, last_len + last_len / 8, FIRST_SIZE);
 	struct collect_machine machine;
 	struct json_writer body, head;
+	size_t head_len;
 	char *buf;
 	int err;
 
@@ -221,7 +226,7 @@ int snapshot_take(const struct snapshot_options *options, struct snapshot *ret)
 		return -ENOMEM;
 	collect_machine(&machine);
 	json_writer_init(&body, buf, size, snapshot_grow);
-	body.len = HEAD_SIZE;
+	body.at += HEAD_SIZE;
 	err = snapshot_processes(&body, options, machine.total_ram_kib);
 	if (err)
 		goto free_buf;
@@ -232,12 +237,13 @@ int snapshot_take(const struct snapshot_options *options, struct snapshot *ret)
 	err = body.error ?: head.error;
 	if (err)
 		goto free_buf;
-	memmove(body.buf + HEAD_SIZE - head.len, body.buf, head.len);
+	head_len = json_writer_len(&head);
+	memmove(body.buf + HEAD_SIZE - head_len, body.buf, head_len);
 
 	ret->buf = body.buf;
-	ret->text = body.buf + HEAD_SIZE - head.len;
-	ret->len = body.len - HEAD_SIZE + head.len;
-	WRITE_ONCE(snapshot_last_len, body.len);
+	ret->text = body.buf + HEAD_SIZE - head_len;
+	ret->len = body.at - ret->text;
+	WRITE_ONCE(snapshot_last_len, json_writer_len(&body));
 	return 0;
 
 free_buf:

@@ -49,11 +49,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(buf);
 	json_writer_init(&w, buf, bound, NULL);
 	json_writer_string(&w, (const char *)data, size);
-	CHECK(!w.error && w.len >= 2);
+	CHECK(!w.error && json_writer_len(&w) >= 2);
 
 	/* What is written is UTF-8, and shows no control character. */
-	for (size_t at = 0, n; at < w.len; at += n) {
-		n = decode((unsigned char *)w.buf + at, w.len - at, &code);
+	for (size_t at = 0, n; at < json_writer_len(&w); at += n) {
+		n = decode((unsigned char *)w.buf + at, json_writer_len(&w) - at, &code);
 		CHECK(n && code >= 0x20 && (code < 0x7f || code > 0x9f));
 	}
 
@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		n = decode(data + at, size - at, &code);
 		clean = n && code;
 	}
-	json = cJSON_ParseWithLengthOpts(w.buf, w.len, NULL, 0);
+	json = cJSON_ParseWithLengthOpts(w.buf, json_writer_len(&w), NULL, 0);
 	/* cJSON can't hold a NUL */
 	if (!memchr(data, 0, size)) {
 		CHECK(cJSON_IsString(json));
@@ -73,13 +73,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cJSON_Delete(json);
 
 	/* With less room: an error, and nothing past the end (that is the sanitizer's to see). */
-	if (w.len > 2) {
-		size_t less = data[0] % w.len;
+	if (json_writer_len(&w) > 2) {
+		size_t less = data[0] % json_writer_len(&w);
 		char *small = malloc(less);
 
 		json_writer_init(&w, small, less, NULL);
 		json_writer_string(&w, (const char *)data, size);
-		CHECK(w.error == -ENOSPC && w.len <= less);
+		CHECK(w.error == -ENOSPC && json_writer_len(&w) <= less);
 		free(small);
 	}
 

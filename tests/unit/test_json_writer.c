@@ -63,8 +63,8 @@ static void escapes(void **state)
 		json_writer_string(&w, escaped[i].bytes, escaped[i].len);
 		print_message("# %s\n", escaped[i].json);
 		assert_int_equal(w.error, 0);
-		assert_int_equal(w.len, strlen(escaped[i].json));
-		assert_memory_equal(w.buf, escaped[i].json, w.len);
+		assert_int_equal(json_writer_len(&w), strlen(escaped[i].json));
+		assert_memory_equal(w.buf, escaped[i].json, json_writer_len(&w));
 	}
 }
 
@@ -72,17 +72,11 @@ static void writes_numbers(void **state)
 {
 	char buf[256];
 	struct json_writer w;
-	static const char expected[] = "0 9 10 18446744073709551615 0.00 0.07 0.10 1.00 123.45 "
+	static const char expected[] = "18446744073709551615 0.00 0.07 0.10 1.00 123.45 "
 				       "184467440737095516.15 ";
 
 	(void)state;
 	json_writer_init(&w, buf, sizeof(buf), NULL);
-	json_writer_u64(&w, 0);
-	json_writer_text(&w, " ");
-	json_writer_u64(&w, 9);
-	json_writer_text(&w, " ");
-	json_writer_u64(&w, 10);
-	json_writer_text(&w, " ");
 	json_writer_u64(&w, UINT64_MAX);
 	json_writer_text(&w, " ");
 	static const uint64_t hundredths[] = { 0, 7, 10, 100, 12345, UINT64_MAX };
@@ -92,15 +86,35 @@ static void writes_numbers(void **state)
 		json_writer_text(&w, " ");
 	}
 	assert_int_equal(w.error, 0);
-	assert_int_equal(w.len, sizeof(expected) - 1);
-	assert_memory_equal(w.buf, expected, w.len);
+	assert_int_equal(json_writer_len(&w), sizeof(expected) - 1);
+	assert_memory_equal(w.buf, expected, json_writer_len(&w));
+}
+
+/* Every number of digits, and both sides of where it changes. */
+static void writes_what_printf_writes(void **state)
+{
+	(void)state;
+	for (uint64_t power = 1;; power *= 10) {
+		for (uint64_t value = power - 1; value <= power + 1; value++) {
+			char buf[64], expected[64];
+			struct json_writer w;
+
+			json_writer_init(&w, buf, sizeof(buf), NULL);
+			json_writer_u64(&w, value);
+			snprintf(expected, sizeof(expected), "%llu", (unsigned long long)value);
+			assert_int_equal(json_writer_len(&w), strlen(expected));
+			assert_memory_equal(buf, expected, strlen(expected));
+		}
+		if (power > UINT64_MAX / 10)
+			break;
+	}
 }
 
 /* Whatever the size: nothing is written past it, and the error stays. */
 static void stays_in_bounds(void **state)
 {
 	(void)state;
-	for (size_t size = 0; size < 24; size++) {
+	for (size_t size = 0; size < 48; size++) {
 		char *buf = malloc(size + 1);
 		struct json_writer w;
 
@@ -109,17 +123,19 @@ static void stays_in_bounds(void **state)
 		json_writer_init(&w, buf, size, NULL);
 		json_writer_string(&w, BYTES("ab\"\n\xff\xc3\xa9"));
 		json_writer_u64(&w, 42);
-		/* "ab\"\u000a<U+FFFD>é" is 17 bytes, and 42 is 2 more */
-		assert_int_equal(w.error, size < 19 ? -ENOSPC : 0);
-		assert_true(w.len <= size);
+		/* "ab\"\u000a<U+FFFD>é" is 17 bytes, and a number wants room for any */
+		assert_int_equal(w.error, size < 17 + JSON_WRITER_NUMBER_MAX ? -ENOSPC : 0);
+		assert_true(json_writer_len(&w) <= size);
 		assert_int_equal(buf[size], '#');
 		if (w.error) {
-			size_t len = w.len;
+			size_t len = json_writer_len(&w);
 
-			json_writer_text(&w, "");
+			json_writer_u64(&w, 1);
+			json_writer_hundredths(&w, 1);
+			json_writer_string(&w, "", 0);
 			json_writer_again(&w, 0, len ? 1 : 0);
 			json_writer_raw(&w, "x", 1);
-			assert_int_equal(w.len, len);
+			assert_int_equal(json_writer_len(&w), len);
 		}
 		free(buf);
 	}
@@ -129,16 +145,18 @@ static int grow_calls;
 
 static int grow(struct json_writer *w, size_t need)
 {
+	size_t len = json_writer_len(w);
 	char *buf;
 
 	grow_calls++;
-	if (w->len + need > 64)
+	if (len + need > 64)
 		return -EFBIG;
-	buf = realloc(w->buf, w->len + need);
+	buf = realloc(w->buf, len + need);
 	if (!buf)
 		return -ENOMEM;
 	w->buf = buf;
-	w->size = w->len + need;
+	w->at = buf + len;
+	w->end = w->at + need;
 	return 0;
 }
 
@@ -152,13 +170,13 @@ static void grows(void **state)
 	json_writer_text(&w, "0123456789");
 	json_writer_again(&w, 2, 3);
 	assert_int_equal(w.error, 0);
-	assert_int_equal(w.len, 13);
+	assert_int_equal(json_writer_len(&w), 13);
 	assert_memory_equal(w.buf, "0123456789234", 13);
 	assert_int_equal(grow_calls, 2);
 	for (int i = 0; i < 10; i++)
 		json_writer_again(&w, 0, 10);
 	assert_int_equal(w.error, -EFBIG);
-	assert_int_equal(w.len, 63);
+	assert_int_equal(json_writer_len(&w), 63);
 	/* asked once more for the 6th copy, and never after it was refused */
 	assert_int_equal(grow_calls, 8);
 	free(w.buf);
@@ -200,6 +218,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(escapes),
 		cmocka_unit_test(writes_numbers),
+		cmocka_unit_test(writes_what_printf_writes),
 		cmocka_unit_test(stays_in_bounds),
 		cmocka_unit_test(grows),
 		cmocka_unit_test(trims),
