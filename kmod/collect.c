@@ -8,6 +8,7 @@
 #include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/pid_namespace.h>
+#include <linux/radix-tree.h>
 #include <linux/sched/cputime.h>
 #include <linux/sched/loadavg.h>
 #include <linux/sched/mm.h>
@@ -156,19 +157,38 @@ static void collect_cputime(struct task_struct *leader, u64 *ret_user, u64 *ret_
 	raw_spin_unlock_irqrestore(&prev->lock, flags);
 }
 
-/* A leader that has ended while other threads go on has no memory: theirs is the process's. */
-static struct mm_struct *collect_mm(struct task_struct *leader)
+/* Of another thread than the leader, which has ended: its memory is the process's. */
+static struct mm_struct *collect_mm_of_threads(struct task_struct *leader)
 {
-	struct mm_struct *mm = get_task_mm(leader);
+	struct mm_struct *mm = NULL;
 	struct task_struct *t;
 
-	if (mm || (leader->flags & PF_KTHREAD) || thread_group_empty(leader))
-		return mm;
 	for_each_thread(leader, t) {
 		mm = get_task_mm(t);
 		if (mm)
 			break;
 	}
+	return mm;
+}
+
+/* The name and, referenced, the memory: get_task_comm() and get_task_mm() with one lock. */
+static struct mm_struct *collect_comm_and_mm(struct task_struct *leader, char *comm)
+{
+	struct mm_struct *mm;
+
+	task_lock(leader);
+	memcpy(comm, leader->comm, TASK_COMM_LEN);
+	mm = leader->mm;
+	if (mm) {
+		/* a kernel thread only borrows it */
+		if (leader->flags & PF_KTHREAD)
+			mm = NULL;
+		else
+			mmget(mm);
+	}
+	task_unlock(leader);
+	if (!mm && !(leader->flags & PF_KTHREAD) && !thread_group_empty(leader))
+		mm = collect_mm_of_threads(leader);
 	return mm;
 }
 
@@ -180,7 +200,6 @@ static void collect_process(struct task_struct *leader, pid_t pid, unsigned int 
 
 	ret->pid = pid;
 	ret->ppid = task_ppid_nr_ns(leader, &init_pid_ns);
-	get_task_comm(ret->comm, leader);
 	ret->state = task_state_to_char(leader);
 	ret->threads = get_nr_threads(leader);
 	ret->cgroup = cgroup;
@@ -192,7 +211,7 @@ static void collect_process(struct task_struct *leader, pid_t pid, unsigned int 
 	life_us = max_t(s64, now_us - ret->start_us, SHORTEST_LIFE_US);
 	/* twice as many, plus one, halved: rounded to the nearest */
 	ret->cpu_hundredths = (mul_u64_u64_div_u64(ret->cpu_us, 2 * 10000, life_us) + 1) / 2;
-	ret->mm = collect_mm(leader);
+	ret->mm = collect_comm_and_mm(leader, ret->comm);
 }
 
 /*
@@ -355,7 +374,9 @@ int collect_begin(bool all, struct collect **ret)
  */
 int collect_step(struct collect *c)
 {
-	unsigned int looked_up;
+	unsigned int looked_up = 0;
+	struct radix_tree_iter iter;
+	void __rcu **slot;
 	u64 now_us;
 	int err;
 
@@ -371,26 +392,32 @@ int collect_step(struct collect *c)
 
 	now_us = div_u64(ktime_get_boottime_ns(), NSEC_PER_USEC);
 	rcu_read_lock();
-	for (looked_up = 0; looked_up < SYSINFO_STEP_PIDS; looked_up++) {
-		struct pid *pid = find_ge_pid(c->next_pid, &init_pid_ns);
+	/* As find_ge_pid(), which climbs down from the root for each, but by leaves. */
+	radix_tree_for_each_slot(slot, &init_pid_ns.idr.idr_rt, &iter, c->next_pid) {
+		struct pid *pid = rcu_dereference_raw(*slot);
 		struct task_struct *leader;
 		unsigned int cgroup;
 
-		if (!pid) {
-			c->done = true;
-			break;
+		if (looked_up++ == SYSINFO_STEP_PIDS)
+			goto unlock;
+		if (radix_tree_deref_retry(pid)) {
+			/* the tree has got another shape meanwhile */
+			slot = radix_tree_iter_retry(&iter);
+			continue;
 		}
 		leader = pid_task(pid, PIDTYPE_TGID);
 		if (leader) {
 			if (c->count == ARRAY_SIZE(c->processes) || collect_cgroups_full(c))
-				break;
+				goto unlock;
 			cgroup = collect_cgroup(c, task_dfl_cgroup(leader));
 			if (c->all || c->cgroups[cgroup].container.runtime)
-				collect_process(leader, pid_nr(pid), cgroup, now_us,
+				collect_process(leader, iter.index, cgroup, now_us,
 						&c->processes[c->count++]);
 		}
-		c->next_pid = pid_nr(pid) + 1;
+		c->next_pid = iter.index + 1;
 	}
+	c->done = true;
+unlock:
 	rcu_read_unlock();
 	return 1;
 }
@@ -436,6 +463,23 @@ static bool collect_lock_mmap(struct collect *c, struct mm_struct *mm)
 	return true;
 }
 
+/* Eight times this byte. */
+#define BYTES(byte) (0x0101010101010101ULL * (byte))
+
+/* Make a space of each NUL. Eight bytes at once, hence maybe also of some behind @len. */
+static void collect_blank_nuls(char *text, size_t len)
+{
+	size_t at;
+
+	for (at = 0; at < len; at += sizeof(u64)) {
+		u64 *word = (u64 *)(text + at);
+		/* 0x80 where there is a NUL: adding 0x7f carries into the top bit elsewhere */
+		u64 nuls = ~(((*word & BYTES(0x7f)) + BYTES(0x7f)) | *word) & BYTES(0x80);
+
+		*word |= nuls >> 2;
+	}
+}
+
 /*
  * The argument list as /proc/PID/cmdline has it, with a space for each NUL in
  * between. A process that has overwritten the end of its list has set a title
@@ -446,7 +490,7 @@ static size_t collect_cmdline(struct collect *c, struct mm_struct *mm)
 {
 	unsigned long arg_start, arg_end, env_start, env_end;
 	char *text = c->cmdline;
-	size_t args, len, i;
+	size_t args, len;
 	bool title;
 
 	spin_lock(&mm->arg_lock);
@@ -474,9 +518,7 @@ static size_t collect_cmdline(struct collect *c, struct mm_struct *mm)
 		len = strnlen(text, len);
 	while (len && !text[len - 1])
 		len--;
-	for (i = 0; i < len; i++)
-		if (!text[i])
-			text[i] = ' ';
+	collect_blank_nuls(text, len);
 	return len;
 }
 

@@ -103,7 +103,7 @@ struct collect {
 	u32 *slots;
 	size_t paths_len;
 	size_t paths_size;
-	char cmdline[SYSINFO_CMDLINE_MAX];
+	char cmdline[SYSINFO_CMDLINE_MAX] __aligned(sizeof(u64));
 };
 
 void collect_machine(struct collect_machine *ret);
