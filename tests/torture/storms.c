@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/kmod/subject.h"
@@ -22,13 +22,26 @@
 /* Of the cgroup that readers and this share; its page cache alone could fill it. */
 #define PRESSED_BYTES "16777216"
 
-/*
- * Storms leave most of the CPUs to the readers: what counts is how many snapshots
- * meet a change, not how many changes there are. Loading is the readers' matter.
- */
-static void be_modest(void)
+static int64_t now_us(void)
 {
-	must(setpriority(PRIO_PROCESS, 0, 10));
+	struct timespec now;
+
+	must(clock_gettime(CLOCK_MONOTONIC, &now));
+	return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+}
+
+/*
+ * Ends a round of a storm: rests nine times as long as it took. What counts is how many
+ * snapshots meet a change, not how many changes there are; and a round takes its time
+ * when there are few, on a slow machine too.
+ */
+static void rest(void)
+{
+	static int64_t begin_us;
+
+	if (begin_us)
+		usleep(9 * (now_us() - begin_us));
+	begin_us = now_us();
 }
 
 static void container(char *path, unsigned int n)
@@ -40,7 +53,6 @@ static void enter_container(unsigned int n)
 {
 	char path[TORTURE_CONTAINER_SIZE];
 
-	be_modest();
 	container(path, n);
 	subject_cgroup(path);
 	subject_enter(path);
@@ -83,7 +95,7 @@ static void storm_fork(unsigned int n)
 		}
 		wait_children(children);
 		torture_counts->forks += children;
-		torture_pause();
+		rest();
 	}
 }
 
@@ -103,6 +115,7 @@ static void storm_exec(unsigned int n)
 		}
 		must(waitpid(pid, NULL, 0));
 		torture_counts->execs += 4;
+		rest();
 	}
 }
 
@@ -152,13 +165,13 @@ static void storm_threads(unsigned int n)
 		}
 		must(waitpid(pid, NULL, 0));
 		torture_counts->leaders++;
+		rest();
 	}
 }
 
 /* A container that comes, nests and goes, at times before its last process is buried. */
 static void storm_cgroups(unsigned int n)
 {
-	be_modest();
 	for (unsigned int id = n << 16;; id++) {
 		char path[TORTURE_CONTAINER_SIZE + 32];
 		siginfo_t info;
@@ -182,6 +195,7 @@ static void storm_cgroups(unsigned int n)
 		if (pid)
 			must(waitpid(pid, NULL, 0));
 		torture_counts->cgroups += 4;
+		rest();
 	}
 }
 
@@ -190,7 +204,6 @@ static void storm_migrate(unsigned int n)
 	char paths[2][TORTURE_CONTAINER_SIZE];
 	pid_t pid;
 
-	be_modest();
 	for (unsigned int i = 0; i < 2; i++) {
 		container(paths[i], (n << 8) + i);
 		subject_cgroup(paths[i]);
@@ -203,6 +216,7 @@ static void storm_migrate(unsigned int n)
 		for (;;) {
 			must(-pthread_create(&thread, NULL, thread_ends, NULL));
 			must(-pthread_join(thread, NULL));
+			rest();
 		}
 	}
 	for (unsigned int i = 0;; i++) {
@@ -214,7 +228,7 @@ static void storm_migrate(unsigned int n)
 		must(write(fd, number, sprintf(number, "%d", pid)));
 		close(fd);
 		torture_counts->migrations++;
-		torture_pause();
+		rest();
 	}
 }
 
@@ -239,7 +253,7 @@ static void storm_maps(unsigned int n)
 		if (title)
 			torture_fill(title, strlen(title));
 		random_name();
-		torture_pause();
+		rest();
 	}
 }
 
@@ -249,7 +263,6 @@ static void storm_pressure(unsigned int n)
 	int fd = must(open("/dev/vda", O_RDONLY | O_CLOEXEC));
 
 	(void)n;
-	be_modest();
 	subject_enter("/pressed");
 	for (;;) {
 		ssize_t got = must(read(fd, buffer, sizeof(buffer)));
@@ -259,7 +272,7 @@ static void storm_pressure(unsigned int n)
 			must(lseek(fd, 0, SEEK_SET));
 		}
 		torture_counts->pressed_mib += got >> 20;
-		torture_pause();
+		rest();
 	}
 }
 
@@ -285,7 +298,7 @@ static void storm_reload(unsigned int n)
 
 	(void)n;
 	for (;;) {
-		usleep(300000 + torture_random(1200000));
+		usleep(1000000 + torture_random(4000000));
 		if (!storms_unload())
 			tap_bail_out("unload");
 		usleep(torture_random(20000));
