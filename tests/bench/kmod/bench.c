@@ -311,7 +311,7 @@ static void compare(unsigned int processes, unsigned int inside, int rounds)
 			ratio[i][round] = f[i].cpu_us / f[0].cpu_us;
 		}
 	}
-	printf("\n%u processes, %u of them in %d containers; a spinning program is up to %.0f us late\n\n",
+	printf("\n%u processes, %u of them in %d containers; beside a program that only spins, others are up to %.0f us late\n\n",
 	       processes, inside, CONTAINERS, lateness(&reader_none));
 	printf("| reader | seen | CPU us | us a process | latency us | bytes | kernel KiB | others late us | times the module's CPU (least to most) |\n");
 	printf("|---|---|---|---|---|---|---|---|---|\n");
