@@ -9,7 +9,7 @@ bare_memory=1024
 parcel_size=1G
 
 # What a kernel prints when something is wrong with it or with a module.
-fault_pattern='Kernel panic|Oops|BUG:|WARNING:|Call Trace|possible (circular|recursive|irq) |inconsistent lock state|suspicious RCU|INFO: (rcu|task|possible)|sleeping function called|KASAN|UBSAN|kmemleak:|unreferenced object|general protection fault|refcount_t:'
+fault_pattern='Kernel panic|Oops|BUG:|WARNING:|Call Trace|possible (circular|recursive|irq) |inconsistent lock state|suspicious RCU|INFO: (rcu|task|possible)|sleeping function called|KASAN|UBSAN|kmemleak: [0-9]+ new|unreferenced object|general protection fault|refcount_t:'
 
 qemu=qemu-system-x86_64
 work=
