@@ -132,7 +132,7 @@ static inline bool container_id_is_hex(struct container_id_part part)
 static inline enum container_runtime
 container_id_of_scope(struct container_id_part part, struct container_id_part *ret_id)
 {
-	static const struct {
+	static const struct container_id_scope {
 		const char *prefix;
 		enum container_runtime runtime;
 	} scopes[] = {
@@ -142,7 +142,8 @@ container_id_of_scope(struct container_id_part part, struct container_id_part *r
 		{ "crio-", CONTAINER_RUNTIME_CRIO },
 		{ "nerdctl-", CONTAINER_RUNTIME_CONTAINERD },
 		{ NULL, CONTAINER_RUNTIME_NONE },
-	}, *scope;
+	};
+	const struct container_id_scope *scope;
 
 	if (!container_id_drop_suffix(&part, ".scope"))
 		return CONTAINER_RUNTIME_NONE;
@@ -161,7 +162,7 @@ container_id_of_scope(struct container_id_part part, struct container_id_part *r
 static inline enum container_runtime
 container_id_of_colons(struct container_id_part part, struct container_id_part *ret_id)
 {
-	static const struct {
+	static const struct container_id_infix {
 		const char *suffix;
 		enum container_runtime runtime;
 	} names[] = {
@@ -170,7 +171,8 @@ container_id_of_colons(struct container_id_part part, struct container_id_part *
 		{ ":cri-containerd:", CONTAINER_RUNTIME_CONTAINERD },
 		{ ":crio:", CONTAINER_RUNTIME_CRIO },
 		{ NULL, CONTAINER_RUNTIME_NONE },
-	}, *name;
+	};
+	const struct container_id_infix *name;
 	struct container_id_part id;
 
 	if (part.len <= CONTAINER_ID_HEX)

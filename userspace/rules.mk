@@ -57,6 +57,38 @@ $(O)/tests/fuzz/fuzz_snapshot_parse: $(CORE_SOURCES)
 $(O)/tests/fuzz/fuzz_runtime: userspace/io/runtime.c userspace/io/door.c userspace/io/http.c userspace/core/model.c
 $(O)/tests/fuzz/fuzz_runtime_events: userspace/io/runtime_events.c userspace/io/http.c
 $(O)/tests/fuzz/fuzz_crontab: userspace/core/crontab.c
-MONITOR_FUZZERS := $(addprefix $(O)/tests/fuzz/fuzz_,snapshot_parse runtime runtime_events crontab)
-$(MONITOR_FUZZERS): FUZZ_LIBS = $(shell pkg-config --libs libcurl libcjson) -lm
+$(O)/tests/fuzz/fuzz_config: userspace/config.c userspace/io/file.c $(CORE_SOURCES)
+$(O)/tests/fuzz/fuzz_recording: userspace/replay.c userspace/report.c userspace/io/recording.c \
+	userspace/config.c userspace/io/file.c $(CORE_SOURCES)
+MONITOR_FUZZERS := $(addprefix $(O)/tests/fuzz/fuzz_,snapshot_parse config runtime runtime_events \
+	recording crontab)
+$(MONITOR_FUZZERS): FUZZ_LIBS = $(shell pkg-config --libs libcurl libcjson inih libzstd zlib) -lm
 FUZZERS += $(MONITOR_FUZZERS)
+
+# A minute in all, beside `make fuzz`.
+CHECK_FUZZERS := $(addprefix $(O)/tests/fuzz/fuzz_,snapshot_parse config runtime recording)
+$(O)/tests/fuzz/suite: tests/fuzz/suite $(CHECK_FUZZERS)
+	$(Q)printf '#!/bin/sh\nexec tests/fuzz/suite $(O)/fuzz 15 $(CHECK_FUZZERS)\n' > $@ && chmod +x $@
+SUITES += $(O)/tests/fuzz/suite
+
+# What must hold of core/ whatever a host is: a million cycles of made-up hosts.
+$(O)/tests/property/property: $(O)/tests/property/property.o $(O)/tests/property/world.o $(CORE_LIB)
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcjson -lm
+SUITES += $(O)/tests/property/property
+
+#: make property   ten million cycles of other made-up hosts; PROPERTY_SEED says which
+PROPERTY_SEED ?= $(shell date +%s)000000
+.PHONY: property
+property: $(O)/tests/property/property
+	$(Q)$< 10000000 $(PROPERTY_SEED)
+
+# Is core/ pure?
+.PHONY: lint-core
+lint-core: $(CORE_LIB)
+	$(Q)tests/core/lint $<
+lint: lint-core
+$(O)/tests/core/lint: tests/core/lint $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(Q)printf '#!/bin/sh\nexec tests/core/lint $(CORE_LIB)\n' > $@ && chmod +x $@
+SUITES += $(O)/tests/core/lint

@@ -89,6 +89,7 @@ static void windows(void **state)
 		process(1, A, "/docker/" A, 10, 1600),		/* grew by 600 */
 		process(2, A, "/docker/" A, 20, 4000),		/* went back: 0 */
 		process(3, A, "/docker/" A, 1500, 50),		/* born in the window: all 50 */
+		process(5, A, "/docker/" A, 1000, 11),		/* born as it began: all 11 */
 		process(4, A, "/docker/" A, 5, 90000),		/* older, came from elsewhere: not known */
 		process(9, A, "/docker/" A, 1700, 7),		/* the pid again, another process: 7 */
 		process(8, B, "/docker/" B, 1600, 5),
@@ -100,7 +101,7 @@ static void windows(void **state)
 	model_compare(m, last);
 	assert_int_equal(m->window_us, 1000);
 	assert_true(model_find(m, A)->has_window);
-	assert_int_equal(model_find(m, A)->cpu_window_us, 657);
+	assert_int_equal(model_find(m, A)->cpu_window_us, 668);
 	assert_false(model_find(m, B)->has_window);
 	model_free(m);
 
@@ -117,6 +118,29 @@ static void windows(void **state)
 	model_compare(m, last);
 	assert_false(model_find(m, A)->has_window);
 	model_free(last);
+	model_free(m);
+}
+
+static void dropped(void **state)
+{
+	struct snapshot_process p[] = {
+		process(1, A, "/docker/" A, 10, 1), process(2, B, "/docker/" B, 10, 2),
+		process(3, A, "/docker/" A, 10, 3), process(4, B, "/docker/" B, 10, 4),
+	};
+	struct model *m = make(1, 1000, p, COUNT(p));
+	bool gone[2] = { false, false };
+
+	(void)state;
+	assert_int_equal(model_drop(m, gone), 0);
+	assert_int_equal(m->container_count, 2);
+	gone[strcmp(m->containers[0].id, B) ? 0 : 1] = true;
+	assert_int_equal(model_drop(m, gone), 0);
+	assert_int_equal(m->container_count, 1);
+	assert_string_equal(m->containers[0].id, B);
+	assert_int_equal(m->process_count, 2);
+	assert_int_equal(m->processes[0].pid, 2);
+	assert_int_equal(m->processes[1].pid, 4);
+	assert_int_equal(m->processes[1].container, 0);
 	model_free(m);
 }
 
@@ -157,6 +181,7 @@ int main(void)
 		cmocka_unit_test(groups),
 		cmocka_unit_test(contradictions),
 		cmocka_unit_test(windows),
+		cmocka_unit_test(dropped),
 		cmocka_unit_test(no_window),
 	};
 

@@ -7,7 +7,6 @@
 
 struct measure_past {
 	char id[MODEL_ID_SIZE];
-	uint64_t inode;
 	bool was_high;
 	uint32_t cycles;
 };
@@ -91,13 +90,12 @@ int measure_step(struct measure_state *s, const struct model *m, const struct re
 		uint32_t keep;
 
 		strcpy(past->id, c->id);
-		past->inode = c->cgroup.inode;
 		/* Both are in the order of ids. */
 		while (then < s->count && strcmp(s->past[then].id, c->id) < 0)
 			then++;
+		/* Else it was not there, or not the same one. */
 		if (m->window_us && c->has_window) {
-			if (then < s->count && !strcmp(s->past[then].id, c->id) &&
-			    s->past[then].inode == past->inode) {
+			if (then < s->count && !strcmp(s->past[then].id, c->id)) {
 				const struct measure_past *before = &s->past[then];
 
 				past->was_high = before->was_high;

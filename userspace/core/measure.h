@@ -45,8 +45,8 @@ struct measure_state {
  * @policy: the window and the kind of memory
  * @ret: an array of m->container_count measures
  *
- * A container that was not there at both ends of this cycle, or is another one by its
- * cgroup's inode, begins anew; so does everything in a cycle without a window.
+ * A container that has no window of this cycle begins anew; so does everything in a cycle
+ * without one.
  *
  * Return: 0 or -ENOMEM, and then nothing is remembered.
  */
