@@ -3,9 +3,6 @@
 #ifndef ENDED_H
 #define ENDED_H
 
-#include <cjson/cJSON.h>
-#include <stdio.h>
-
 #include "userspace/act.h"
 #include "userspace/core/death.h"
 #include "userspace/setup.h"
@@ -37,12 +34,6 @@ void ended_look(struct ended *e, const struct setup *s, const struct model *last
 /* Has those that are ready on disk, on their way to the log server. */
 void ended_record(const struct ended *e, const struct setup *s, const struct model *m,
 		  struct trouble *t);
-
-/* Those that are ready, a line each. */
-void ended_text(const struct ended *e, FILE *out);
-
-/* Adds the same to a cycle's object. */
-void ended_json(const struct ended *e, cJSON *o);
 
 /* They were told. */
 void ended_drop_ready(struct ended *e);

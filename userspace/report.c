@@ -9,6 +9,7 @@
 #include "userspace/core/escape.h"
 #include "userspace/core/explain.h"
 #include "userspace/core/record.h"
+#include "userspace/report_ended.h"
 #include "userspace/report_ledger.h"
 
 #define MIB (1 << 20)
@@ -110,7 +111,7 @@ void report_text(const struct report *r, FILE *out)
 		fputc('\n', out);
 	}
 	if (r->ended)
-		ended_text(r->ended, out);
+		report_ended_text(&r->ended->deaths, out);
 	if (r->trouble)
 		fprintf(out, "trouble       %s\n", escape(r->trouble, shown, sizeof(shown)));
 	if (r->server.tried)
@@ -232,7 +233,7 @@ void report_json(const struct report *r, FILE *out)
 	if (r->witness)
 		report_ledger_json(r->plan, r->window, r->exits_lost, o);
 	if (r->ended)
-		ended_json(r->ended, o);
+		report_ended_json(&r->ended->deaths, o);
 	if (r->trouble)
 		cJSON_AddStringToObject(o, "trouble", escape(r->trouble, shown, sizeof(shown)));
 	cJSON_AddBoolToObject(o, "server_reachable", r->server.reachable);

@@ -58,8 +58,8 @@ $(O)/tests/fuzz/fuzz_runtime: userspace/io/runtime.c userspace/io/door.c userspa
 $(O)/tests/fuzz/fuzz_runtime_events: userspace/io/runtime_events.c userspace/io/http.c
 $(O)/tests/fuzz/fuzz_crontab: userspace/core/crontab.c
 $(O)/tests/fuzz/fuzz_config: userspace/config.c userspace/io/file.c $(CORE_SOURCES)
-$(O)/tests/fuzz/fuzz_recording: userspace/replay.c userspace/report.c userspace/io/recording.c \
-	userspace/config.c userspace/io/file.c $(CORE_SOURCES)
+$(O)/tests/fuzz/fuzz_recording: userspace/replay.c userspace/report.c userspace/report_ledger.c \
+	userspace/report_ended.c userspace/io/recording.c userspace/config.c userspace/io/file.c $(CORE_SOURCES)
 MONITOR_FUZZERS := $(addprefix $(O)/tests/fuzz/fuzz_,snapshot_parse config runtime runtime_events \
 	recording crontab)
 $(MONITOR_FUZZERS): FUZZ_LIBS = $(shell pkg-config --libs libcurl libcjson inih libzstd zlib) -lm

@@ -416,21 +416,21 @@ static void forget_sight(struct witness_line *l, bool is_decoded)
 		look_free(&l->decoded);
 	else
 		model_free(l->last.model);
-	free(is_decoded ? NULL : (void *)l->last.sums.sums);
+	free(is_decoded ? NULL : (void *)l->last.reading.sums);
 	l->last = (struct judge_sight){ 0 };
 }
 
 /* The last sight must hold the sums as they were then. */
 static void keep_sight(struct witness_line *l, const struct judge_sight *now)
 {
-	size_t size = now->sums.sum_count * sizeof(*now->sums.sums);
-	struct reconcile_sum *copy = malloc(size + 1);
+	size_t size = now->reading.sum_count * sizeof(*now->reading.sums);
+	struct ledger_sum *copy = malloc(size + 1);
 
 	if (!copy)
 		abort();
-	memcpy(copy, now->sums.sums, size);
+	memcpy(copy, now->reading.sums, size);
 	l->last = *now;
-	l->last.sums.sums = copy;
+	l->last.reading.sums = copy;
 }
 
 static void end_lines(void)

@@ -184,7 +184,7 @@ static void live(struct world *w, struct being *b)
 		b->inode = w->next_inode++;
 		b->process_count = 0;
 		b->start_us = w->now_us;
-		b->cgroup.cpu_us = b->scheduler_us = 0;
+		b->cgroup.cpu_us = b->scheduler_us = b->exits = 0;
 		new_process(w, b);
 	}
 	if (event(w, 30) && b->process_count < WORLD_PROCESSES)
@@ -218,7 +218,7 @@ static uint64_t show_processes(struct world *w, struct being *b, uint64_t window
 		w->shown[w->shown_count++] = (struct snapshot_process){
 			.pid = p->pid, .ppid = 1, .name = b->runtime.name, .container_id = b->id,
 			.runtime = "docker", .cgroup = b->path, .cgroup_id = b->inode,
-			.start_us = p->start_us, .vsz_kib = 1, .rss_kib = 1, .cpu_us = p->cpu_us,
+			.start_us = p->start_us, .vsz_kib = 1, .rss_kib = 1, .cpu_us = p->cpu_us, .state = 'S',
 		};
 		if (!p->was_shown)
 			used += p->start_us >= w->now_us - window_us ? p->cpu_us : 0;
@@ -280,7 +280,7 @@ static void show_being(struct world *w, struct being *b, uint64_t window_us)
 	if (window_us > 2 && event(w, 10)) {
 		/* Born and dead between two looks. */
 		exited = 1 + chance_below(&w->chance, 3000000);
-		w->exits[w->exit_count++] = (struct reconcile_exit){
+		w->exits[w->exit_count++] = (struct ledger_exit){
 			.container_cgroup_id = b->inode, .pid = 3000000 + w->next_pid,
 			.start_us = w->now_us - 2, .exit_us = w->now_us - 1, .cpu_us = exited,
 		};
@@ -290,7 +290,10 @@ static void show_being(struct world *w, struct being *b, uint64_t window_us)
 	b->scheduler_us += used + exited + (off ? 20 * SECOND_US + window_us : 0);
 	b->cgroup.cpu_us += used + exited + (off_cgroup ? 20 * SECOND_US + window_us : 0);
 	b->cgroup.inode = b->inode;
-	w->sums[w->sum_count++] = (struct reconcile_sum){ b->inode, b->scheduler_us };
+	b->exits += exited != 0;
+	w->sums[w->sum_count++] = (struct ledger_sum){
+		.container_cgroup_id = b->inode, .cpu_us = b->scheduler_us, .exits = b->exits,
+	};
 
 	if (w->window && same && b->shown && b->cgroup.known) {
 		struct being_cycle cycle = {
@@ -411,7 +414,7 @@ struct judge_sight world_sight(struct world *w, struct chance *order)
 		}
 	}
 	sight.model = m;
-	sight.sums = (struct reconcile_witness){ w->sums, w->sum_count };
+	sight.reading = (struct ledger_reading){ .since_us = 1, .sums = w->sums, .sum_count = w->sum_count };
 	sight.exits = w->exits;
 	sight.exit_count = w->exit_count;
 	return sight;

@@ -59,6 +59,7 @@ struct being {
 	bool self, dying;
 	uint32_t comebacks;
 	uint64_t scheduler_us;
+	uint64_t exits;
 
 	/* The last cycles without a break, the newest last. */
 	struct being_cycle cycles[WORLD_WINDOW];
@@ -79,9 +80,9 @@ struct world {
 	/* What is shown. */
 	struct snapshot_process shown[WORLD_CONTAINERS * (WORLD_PROCESSES + 1)];
 	size_t shown_count;
-	struct reconcile_sum sums[WORLD_CONTAINERS];
+	struct ledger_sum sums[WORLD_CONTAINERS];
 	size_t sum_count;
-	struct reconcile_exit exits[WORLD_CONTAINERS];
+	struct ledger_exit exits[WORLD_CONTAINERS];
 	size_t exit_count;
 	char instance_text[16];
 	bool seen;			/* the look worked */
