@@ -239,6 +239,44 @@ static void write_images(FILE *out, const struct series *series)
 	fputs("</tbody></table></div></section>\n", out);
 }
 
+static int by_newest(const void *a, const void *b)
+{
+	const struct series_memory *const *first = a, *const *second = b;
+
+	return ((*first)->last_ms < (*second)->last_ms) - ((*first)->last_ms > (*second)->last_ms);
+}
+
+/* Where there are several: the graph is of the first. */
+static void write_hosts(FILE *out, const struct series *series)
+{
+	const struct series_memory *hosts[LIMITS_SERIES_HOSTS];
+	char time[TIMESTAMP_BYTES];
+
+	if (series->host_count < 2)
+		return;
+	memcpy(hosts, series->hosts, sizeof(hosts));
+	qsort(hosts, series->host_count, sizeof(hosts[0]), by_newest);
+	fputs("<section><h2>Hosts, newest sample first</h2><div class=\"scroll\"><table><thead><tr>"
+	      "<th>Host</th><th>Newest sample</th><th class=\"number\">Used, GiB</th>"
+	      "<th class=\"number\">of</th><th class=\"number\">Least used</th>"
+	      "<th class=\"number\">Most used</th></tr></thead><tbody>\n", out);
+	for (size_t i = 0; i < series->host_count; i++) {
+		timestamp_write(hosts[i]->last_ms, time);
+		fputs("<tr><td>", out);
+		page_escape(out, hosts[i]->host[0] ? hosts[i]->host : "not named");
+		fprintf(out, "</td><td class=\"time\">%s</td><td class=\"number\">%.2f</td>"
+			     "<td class=\"number\">%.2f</td><td class=\"number\">%.2f</td>"
+			     "<td class=\"number\">%.2f</td></tr>\n", time,
+			hosts[i]->last_used_kib / KIB_PER_GIB, hosts[i]->last_total_kib / KIB_PER_GIB,
+			hosts[i]->least_used_kib / KIB_PER_GIB, hosts[i]->most_used_kib / KIB_PER_GIB);
+	}
+	fputs("</tbody></table></div>", out);
+	if (series->not_followed)
+		fprintf(out, "<p class=\"none\">%" PRIu64 " samples of further hosts are stored, but "
+			     "not shown here.</p>", series->not_followed);
+	fputs("</section>\n", out);
+}
+
 int page_write(FILE *out, const struct series *series, const struct page_picture *memory,
 	       const struct page_picture *kills, const char *nonce, int64_t now_ms)
 {
@@ -271,6 +309,7 @@ int page_write(FILE *out, const struct series *series, const struct page_picture
 		write_kills(out, "Ended otherwise", "", recent, series_others_count(series));
 	}
 	write_images(out, series);
+	write_hosts(out, series);
 	fputs("<footer><p>As JSON: <a href=\"/logs/all?limit=100\">removed containers</a>, "
 	      "<a href=\"/logs/memory?limit=100\">memory</a>. As pictures: "
 	      "<a href=\"/graphs/memory.png\">memory</a>, "

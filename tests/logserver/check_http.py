@@ -618,6 +618,7 @@ def test_hostile_names(data):
             check_graphs(server, repr(text))
         page = check_graphs(server, "all")
         true("<script>alert(1)</script>" in page.text, "shown as text")
+        true("Hosts, newest sample first" in page.text, "a table of hosts")
         true(not os.path.exists("/tmp/owned"), "gnuplot ran a name")
 
 

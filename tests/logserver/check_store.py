@@ -512,6 +512,9 @@ def test_killed_while_files_rotate(data):
                   200, "sent again")
         there = sequences(server)
         equal((sorted(set(range(sent)) - set(there))[:20], len(there)), ([], sent), "all of them, once")
+        wait_until(lambda: all_compressed(data), "compression")
+        equal(server.get("/logs/all?format=ndjson")[2] == whole_text(data), True,
+              "what is given out is what the files hold")
     print(f"# {rounds} kills in {time.monotonic() - started:.0f} s: {len(acknowledged)} acknowledged, "
           f"{len(acknowledged - set(stored))} lost, {len(stored) - len(set(stored))} twice", flush=True)
 
