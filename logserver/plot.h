@@ -13,6 +13,9 @@
 
 #include "series.h"
 
+/* Where a script finds its data. */
+#define PLOT_DATA_FD 3
+
 /* Everything one gnuplot run needs; both texts are freed by plot_job_free(). */
 struct plot_job {
 	char *script, *data;
@@ -25,7 +28,7 @@ int plot_describe(enum record_kind kind, bool svg, const struct series *series,
 		  struct plot_job *ret);
 void plot_job_free(struct plot_job *job);
 
-/* A gnuplot at work. */
+/* plot_run.c: a gnuplot at work. */
 struct plot_run {
 	pid_t pid;
 	int picture;

@@ -7,8 +7,8 @@ LOGSERVER_LIBS = $(shell pkg-config --libs libmicrohttpd libcjson sqlite3 libzst
 
 LOGSERVER_SOURCES := $(addprefix logserver/,main.c http.c answer.c auth.c rate.c deadline.c gzip.c \
 	openapi.c route.c record.c timestamp.c utf8.c \
-	store.c store_load.c store_worker.c files.c index.c block.c hash.c idset.c lines.c query.c \
-	csv.c series.c plot.c graphs.c page.c metrics.c probe.c)
+	store.c store_append.c store_load.c store_worker.c files.c index.c block.c hash.c idset.c \
+	lines.c query.c csv.c series.c plot.c plot_run.c graphs.c page.c metrics.c probe.c)
 LOGSERVER_OBJECTS := $(LOGSERVER_SOURCES:%.c=$(O)/%.o)
 
 ALL += $(O)/logserver/logserver

@@ -115,6 +115,9 @@ void store_log_release(struct store_log *log);
  * are compressed, and the file's name says enough. */
 int store_log_tail(struct store_log *log, int64_t end, uint64_t *ret);
 
+/* store_append.c: what store_append() does, for one log. */
+int store_log_append(struct store_log *log, struct record_batch *batch, struct store_result *ret);
+
 /* store_load.c: read what the index does not know. -ECANCELED: the store is closing. */
 int store_log_load(struct store_log *log, struct store_report *report);
 
