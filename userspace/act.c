@@ -15,7 +15,7 @@
 #define REMOVE_TIMEOUT_MS 60000
 /* How long a victim may be on its way out before it is said to have survived. */
 #define DYING_MS 60000
-/* To tidy up behind one that died late; it is tried again at the next look. */
+/* To tidy up behind one that died late; a runtime that is silent is not asked again. */
 #define TIDY_TIMEOUT_MS 2000
 
 int act_begin(struct act *a, const struct setup *s)
@@ -158,13 +158,13 @@ static void explain(struct receipt *r, const char *text)
 }
 
 /* What died without the runtime's removal is removed, unless it runs again by now. */
-static void tidy(const struct setup *s, struct intent *i)
+static void tidy(const struct setup *s, struct intent *i, bool *answers)
 {
 	const struct runtime_call call = { .socket = s->runtime_socket };
 	struct runtime_remove removal = { .id = i->victim.id };
 	struct receipt *r = &i->victim.receipt;
 
-	if (!receipt_is_kill(r) || r->runtime == RECEIPT_LET_GO)
+	if (!receipt_is_kill(r) || r->runtime == RECEIPT_LET_GO || !*answers)
 		return;
 	runtime_remove(&call, &removal, 1, false, TIDY_TIMEOUT_MS);
 	if (removal.result == RUNTIME_REMOVED || removal.result == RUNTIME_GONE) {
@@ -172,13 +172,14 @@ static void tidy(const struct setup *s, struct intent *i)
 		r->removed_us = clock_boottime_us();
 		receipt_conclude(r);
 	}
+	*answers = removal.result != RUNTIME_NO_ANSWER;
 }
 
 /*
  * An intent without an outcome: is there one now?  Of an earlier monitor's it isn't known
  * whether the act was begun, so by whose hand its victim died wasn't seen.
  */
-static bool settle_one(const struct setup *s, struct intent *i)
+static bool settle_one(const struct setup *s, struct intent *i, bool *answers)
 {
 	struct receipt *r = &i->victim.receipt;
 	enum receipt_found found;
@@ -197,7 +198,7 @@ static bool settle_one(const struct setup *s, struct intent *i)
 		receipt_conclude(r);
 		/* Another one under its name is somebody's, and is not to be tidied away. */
 		if (found != RECEIPT_REPLACED)
-			tidy(s, i);
+			tidy(s, i, answers);
 		return true;
 	}
 	/* A clock that was set back makes it young again at worst. */
@@ -227,13 +228,14 @@ void act_mark(const struct act *a, struct model *m)
 
 void act_settle(struct act *a, const struct setup *s, struct trouble *t)
 {
+	bool answers = true;
 	size_t n;
 	int err = 0;
 
 	for (n = 0; !err && n < a->intents.count; n++) {
 		struct intent *i = &a->intents.list[n];
 
-		if (i->record || !settle_one(s, i))
+		if (i->record || !settle_one(s, i, &answers))
 			continue;
 		/* If it ends after that, its end is news. */
 		if (i->victim.receipt.outcome == RECEIPT_SURVIVED)
@@ -273,7 +275,8 @@ static void note_results(const struct intent *intents, const struct plan *plan, 
 	for (n = 0; n < plan->kills; n++) {
 		const struct receipt *r = &intents[n].victim.receipt;
 
-		ret->victims[n].receipt = r[0];
+		ret->victims[n].receipt = *r;
+		ret->victims[n].receipt.processes = NULL;
 		if (r->found != RECEIPT_FOUND)
 			continue;
 		dead &= r->empty_us != 0;
@@ -370,6 +373,8 @@ static void kill_all(const struct setup *s, struct intent *intents, size_t count
 	for (i = 0; i < count; i++) {
 		intents[i].victim = victims[i];
 		intents[i].victim.receipt.witness = whole;
+		if (s->witness && !whole)
+			explain(&intents[i].victim.receipt, "the witness lost events meanwhile");
 	}
 	free(victims);
 }

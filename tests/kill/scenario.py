@@ -42,7 +42,8 @@ class Phase:
     def start(self):
         for container in self.ids.values():
             start(container)
-        wait_until(lambda: all(populated(group(c)) for c in self.ids.values()), "they run")
+        for name, container in self.ids.items():
+            wait_until(lambda container=container: populated(group(container)), f"{name} runs")
 
     def check(self, what, good, detail=""):
         check(f"{self.name}: {what}", good, detail)
@@ -103,20 +104,20 @@ def victims_and_innocents(phase, full):
         phase.add("dressed", labels={"sysinfo.role": "logserver"})
         phase.add("frozen")
         phase.add("paused")
-        phase.add("stuck", ["sh", "-c", "sleep 2; exec touch /frozen/file"],
-                  {"Binds": ["/lab/frozen:/frozen"]})
+        phase.add("stuck", ["touch", "/frozen/file"], {"Binds": ["/lab/frozen:/frozen"]})
         # Slow, so that the others have some of an emulated machine.
         phase.add("storm", ["sh", "-c", "while :; do /bin/busybox true; done"], {"NanoCpus": 150000000}, PROTECT)
 
 
 def run(phase, full):
+    if full:
+        subprocess.run(["fsfreeze", "--freeze", "/lab/frozen"], check=True)
     phase.start()
     below(phase.ids["nested"])
     if full:
         with open(group(phase.ids["frozen"]) + "/cgroup.freeze", "w") as file:
             file.write("1")
         done("POST", f"/containers/{phase.ids['paused']}/pause")
-        subprocess.run(["fsfreeze", "--freeze", "/lab/frozen"], check=True)
         storm()
     monitor = Monitor(phase.flag, "--interval", "5", "--keep-high", "0", "--keep-low", "0",
                       "--spool", f"/lab/spool-{phase.name}", "--server", f"http://127.0.0.1:{DOOR}")

@@ -187,9 +187,10 @@ def test_uninterruptible(stand):
     subprocess.run(["mount", "-o", "loop", image, where], check=True)
     stand.closing.callback(subprocess.run, ["umount", "--lazy", where], check=True)
     subprocess.run(["fsfreeze", "--freeze", where], check=True)
+    innocent = stand.container(2, listed=PROTECTED)
+    # Whatever happens, it is thawed before its end is waited for.
     thaw = stand.closing.enter_context(ThawOnce(where))
     stuck = stand.container(1, command=("touch", where + "/file"))
-    innocent = stand.container(2, listed=PROTECTED)
     monitor = stand.monitor("--json", *NOTHING_KEPT)
     cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a cycle with surplus")
     true(outcome(cycle, stuck).startswith("told to die, not dead yet: cgroup.kill"), cycle)

@@ -73,6 +73,8 @@ static struct account *find_account(const struct ledger *l, uint64_t cgroup_id)
 {
 	const struct account key = { .cgroup_id = cgroup_id };
 
+	if (!l->accounts.count)
+		return NULL;
 	return bsearch(&key, l->accounts.items, l->accounts.count, sizeof(key), by_cgroup_id);
 }
 
