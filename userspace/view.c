@@ -65,6 +65,8 @@ void view_drain(const struct setup *s, struct view_exits *exits, struct trouble 
 void view_forget_exits(struct view_exits *exits, size_t count)
 {
 	exits->count -= count;
+	if (!exits->count)
+		return;
 	memmove(exits->list, exits->list + count, exits->count * sizeof(*exits->list));
 }
 

@@ -151,9 +151,10 @@ static void tell_deaths(const struct receipt *r, char *buf, size_t size, size_t 
 	}
 	say(buf, size, len, "%zu of %zu processes seen to die", r->known_dead, r->process_count);
 	if (r->by_sigkill || r->by_signal || r->by_itself)
-		say(buf, size, len, "%zu deaths since: %zu by SIGKILL, %zu by another signal, %zu by exit, the last after %.1f ms",
-		    r->by_sigkill + r->by_signal + r->by_itself, r->by_sigkill, r->by_signal,
-		    r->by_itself, ms_since_act(r, r->last_us));
+		say(buf, size, len, "%zu deaths since: %zu by SIGKILL, %zu by another signal, "
+		    "%zu by exit, the last after %.1f ms",
+		    r->by_sigkill + r->by_signal + r->by_itself, r->by_sigkill, r->by_signal, r->by_itself,
+		    ms_since_act(r, r->last_us));
 }
 
 void receipt_evidence(const struct receipt *r, char *buf, size_t size)

@@ -16,8 +16,8 @@
 /* It has them in memory. */
 #define EVENTS_TIMEOUT_MS 2000
 /* {"type":["container"],"event":["die","died","oom","kill"]}; the second word is Podman's. */
-#define FILTERS "%%7B%%22type%%22%%3A%%5B%%22container%%22%%5D%%2C%%22event%%22%%3A%%5B%%22die%%22%%2C%%22died%%22" \
-		"%%2C%%22oom%%22%%2C%%22kill%%22%%5D%%7D"
+#define FILTERS "%%7B%%22type%%22%%3A%%5B%%22container%%22%%5D%%2C%%22event%%22%%3A%%5B%%22die%%22" \
+		"%%2C%%22died%%22%%2C%%22oom%%22%%2C%%22kill%%22%%5D%%7D"
 
 struct words {
 	struct death_word *list;
@@ -117,8 +117,8 @@ int runtime_events(const struct runtime_call *call, int64_t since_ms, int64_t un
 	struct http_request r = {
 		.method = "GET",
 		.unix_socket = call->socket,
-		.url = http_url("http://runtime/events?since=%" PRId64 ".%03d&until=%" PRId64 ".%03d&filters=" FILTERS,
-				since_ms / 1000, (int)(since_ms % 1000), until_ms / 1000,
+		.url = http_url("http://runtime/events?since=%" PRId64 ".%03d&until=%" PRId64
+				".%03d&filters=" FILTERS, since_ms / 1000, (int)(since_ms % 1000), until_ms / 1000,
 				(int)(until_ms % 1000)),
 		.timeout_ms = EVENTS_TIMEOUT_MS,
 	};
