@@ -48,13 +48,22 @@ static int check_snapshot(const struct config *config)
 
 static int open_cgroups(const struct config *config, int *ret)
 {
-	int err = cgroup_root_open(config->cgroup_root, ret);
+	char unified[PATH_MAX + 16];
+	int err = cgroup_root_open(config->cgroup_root, ret), other;
 
-	if (err == -EMEDIUMTYPE)
-		say("%s is not cgroup v2: boot with systemd.unified_cgroup_hierarchy=1, or give --cgroup-root",
-		    config->cgroup_root);
-	else if (err)
+	if (err == -EMEDIUMTYPE) {
+		snprintf(unified, sizeof(unified), "%s/unified", config->cgroup_root);
+		if (!cgroup_root_open(unified, &other)) {
+			close(other);
+			say("%s is cgroup v1 with v2 beside it: boot with systemd.unified_cgroup_hierarchy=1; with --cgroup-root %s all containers stay",
+			    config->cgroup_root, unified);
+		} else {
+			say("%s is not cgroup v2: boot with systemd.unified_cgroup_hierarchy=1, or give --cgroup-root",
+			    config->cgroup_root);
+		}
+	} else if (err) {
 		say("can't open %s: %s; give --cgroup-root", config->cgroup_root, strerror(-err));
+	}
 	return err;
 }
 
@@ -245,6 +254,9 @@ static int run(struct config *config)
 		goto out;
 	if (watch && start_watch(&setup, &generator))
 		goto out;
+	if (!cgroup_has_memory(setup.cgroup_root))
+		say("the cgroup v2 at %s has no memory controller, so no container's memory is known, and all stay: boot with systemd.unified_cgroup_hierarchy=1",
+		    config->cgroup_root);
 	if (watch)
 		say("watching %s every %ld s; log server %s; lock %s", config->snapshot,
 		    config->interval_s, config->server, spool_lock_path(setup.spool));

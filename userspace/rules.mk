@@ -37,7 +37,7 @@ $(O)/tests/unit/test_spool: UNIT_LIBS = -pthread
 SUITES += $(O)/tests/unit/test_spool
 
 # Natively, with the module and the runtime played by the test.
-MONITOR_CHECKS := $(addprefix tests/monitor/check_,monitor.py policy.py recording.py kills.py)
+MONITOR_CHECKS := $(addprefix tests/monitor/check_,monitor.py policy.py recording.py trouble.py kills.py)
 $(MONITOR_CHECKS): monitor $(O)/logserver/logserver
 SUITES += $(MONITOR_CHECKS)
 

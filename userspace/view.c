@@ -153,6 +153,7 @@ int view_take(const struct setup *s, struct view_exits *exits, struct view *ret,
 		return -EBADMSG;
 	}
 	v.skew_us = now_us - v.model->boot_time_us;
+	v.slept_us = clock_slept_us();
 	self_mark(v.model);
 	/* Last: it is a word with another program, which may take its time. */
 	if (runtime_list(s->runtime_socket, &s->door, v.model, runtime_reason))

@@ -15,6 +15,7 @@ struct view {
 	struct ledger_reading reading;
 	uint64_t exits_lost;	/* since the witness began */
 	uint64_t skew_us;	/* from the snapshot until all was read */
+	uint64_t slept_us;	/* the machine, since it was booted */
 	bool witness;
 };
 

@@ -160,6 +160,7 @@ void world_begin(struct world *w, uint64_t seed, uint32_t size)
 	w->now_us = 1000 * SECOND_US + chance_next(&w->chance) % (1000000 * SECOND_US);
 	w->sequence = 1 + chance_below(&w->chance, 100);
 	w->instance = 1;
+	w->slept_us = chance_below(&w->chance, 1000000);
 	w->witness = w->was_witness = w->was_seen = w->seen = w->window = w->calm = false;
 	w->next_pid = 100;
 	w->next_old_pid = 1000000;
@@ -337,6 +338,11 @@ void world_step(struct world *w)
 		if (w->next_pid > 200 && event(w, 10))
 			w->next_pid -= chance_below(&w->chance, 100);
 	}
+	if (event(w, 40) && gap_us > 100) {
+		/* The machine slept, for too long or not. */
+		w->window &= chance_one_in(&w->chance, 2);
+		w->slept_us += gap_us / 20 + !w->window;
+	}
 	w->now_us += gap_us;
 	w->shown_count = w->sum_count = w->exit_count = 0;
 	w->was_witness = w->witness;
@@ -385,7 +391,7 @@ struct judge_sight world_sight(struct world *w, struct chance *order)
 		.cpus = 2, .total_ram_kib = 8 << 20, .processes = w->shown,
 		.process_count = w->shown_count,
 	};
-	struct judge_sight sight = { .witness = w->witness };
+	struct judge_sight sight = { .witness = w->witness, .slept_us = w->slept_us };
 	struct model *m;
 	uint32_t i;
 

@@ -70,7 +70,7 @@ struct being {
 struct world {
 	struct chance chance;
 	struct judge_policy policy;
-	uint64_t now_us, sequence;
+	uint64_t now_us, slept_us, sequence;
 	uint32_t instance;
 	bool witness, was_witness, was_seen;
 	bool calm;			/* nothing new happens, and nothing is wrong */

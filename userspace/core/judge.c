@@ -72,7 +72,10 @@ int judge_step(struct judge *j, const struct judge_policy *policy, const struct 
 	model_compare(m, last ? last->model : NULL);
 	for (i = 0; i < now->exit_count; i++)
 		ledger_note(&j->ledger, &now->exits[i]);
-	if (!m->window_us) {
+	ret->slept = m->window_us && now->slept_us > last->slept_us &&
+		     now->slept_us - last->slept_us > m->window_us / 20;
+	if (!m->window_us || ret->slept) {
+		m->window_us = 0;
 		measure_forget(&j->measures);
 		ledger_begin(&j->ledger, m);
 		return 0;

@@ -27,6 +27,7 @@ struct judge_sight {
 	const struct ledger_exit *exits;	/* told of since the sight before */
 	size_t exit_count;
 	uint64_t skew_us;	/* from the snapshot until all was read */
+	uint64_t slept_us;	/* how long the machine has slept since it was booted */
 };
 
 /* What is remembered from step to step; all zeroes: nothing, and armed. */
@@ -39,6 +40,7 @@ struct judge {
 /* What a step came to. */
 struct judgement {
 	struct plan *plan;	/* NULL: there was no window, so nothing is decided */
+	bool slept;		/* for the machine slept in it */
 	struct brake_answer brake;
 	struct ledger_window window;
 	/* What the plan points into. */
@@ -57,6 +59,8 @@ struct judgement {
  *
  * The plan says who is surplus; that it may be carried out says @ret->brake.act.  Without
  * a window (see model_compare()) there is no plan, and the longer windows begin anew.
+ * In sleep nobody uses a CPU: a window with more than a twentieth of it is none, lest who
+ * is heavy be taken for light.
  *
  * Return: 0 or -ENOMEM, and then nothing may be carried out.
  */

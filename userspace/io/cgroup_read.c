@@ -36,6 +36,20 @@ int cgroup_root_open(const char *root, int *ret_fd)
 	return err;
 }
 
+bool cgroup_has_memory(int root)
+{
+	bool found = false;
+	char *text, *rest, *word;
+	size_t len;
+
+	if (file_read_all(root, "cgroup.controllers", CONTROL_FILE_MAX, &text, &len))
+		return false;
+	for (word = strtok_r(text, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest))
+		found |= !strcmp(word, "memory");
+	free(text);
+	return found;
+}
+
 int cgroup_open(int root, const char *path, int *ret_fd, uint64_t *ret_inode)
 {
 	struct stat st;

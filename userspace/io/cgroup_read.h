@@ -13,6 +13,12 @@
  */
 int cgroup_root_open(const char *root, int *ret_fd);
 
+/*
+ * Whether this hierarchy has the memory controller: where cgroup v1 has it, as on hybrid
+ * hosts, no group of v2 has a memory.current.
+ */
+bool cgroup_has_memory(int root);
+
 /**
  * cgroup_open() - open a container's own group
  * @root: of the hierarchy

@@ -33,4 +33,23 @@ static inline double clock_monotonic_ms(void)
 	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
+/*
+ * How long the machine has slept since it was booted, in microseconds: CLOCK_MONOTONIC
+ * stands still meanwhile.  Between reading the two we may be held up, so the least of some.
+ */
+static inline uint64_t clock_slept_us(void)
+{
+	uint64_t least = UINT64_MAX;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		uint64_t awake_us = (uint64_t)(clock_monotonic_ms() * 1e3);
+		uint64_t us = clock_boottime_us() - awake_us;
+
+		if (us < least)
+			least = us;
+	}
+	return least;
+}
+
 #endif

@@ -8,10 +8,10 @@
  * @socket: of the runtime
  * @ret_fd: what holds the lock; close(2) gives it back
  *
- * The lock is an abstract Unix socket (unix(7)), named by the inode of the runtime's
- * socket: any user can take it, it needs no folder, the kernel gives it back however the
- * process ends, and two paths to one runtime are one.  It reaches as far as the network
- * namespace.
+ * The lock is an abstract Unix socket (unix(7)), named by the path of the runtime's socket
+ * without links: any user can take it, it needs no folder, the kernel gives it back however
+ * the process ends, and it holds when the runtime is restarted and makes its socket anew.
+ * It reaches as far as the network namespace.
  *
  * Return: 0; -EBUSY: another has it; negative errno.
  */
