@@ -43,7 +43,8 @@ static struct judge_sight sight(const struct loop *l, const struct view *v)
 		.exits = l->exits.list,
 		.exit_count = l->exits.count,
 		.skew_us = v->skew_us,
-		.slept_us = v->slept_us,
+		.slept_before_us = v->slept_before_us,
+		.slept_after_us = v->slept_after_us,
 	};
 }
 
@@ -198,7 +199,7 @@ static void cycle(struct loop *l)
 	} else if (j.slept) {
 		trouble_set(&l->trouble,
 			    "the machine slept for %.1f s since the last look, so what was used in it says little; nothing is removed",
-			    (double)(now.slept_us - l->last.slept_us) / 1e6);
+			    (double)(now.slept_after_us - l->last.slept_before_us) / 1e6);
 	} else if (l->last.model) {
 		trouble_set(&l->trouble,
 			    "the snapshot does not follow the last one (module loaded anew?); nothing is removed");

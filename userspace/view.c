@@ -123,6 +123,7 @@ int view_take(const struct setup *s, struct view_exits *exits, struct view *ret,
 	size_t i;
 	int err;
 
+	v.slept_before_us = clock_slept_us();
 	err = snapshot_read(s->config->snapshot, &snapshot, reason);
 	if (err) {
 		trouble_set(t, "%s", reason);
@@ -153,7 +154,7 @@ int view_take(const struct setup *s, struct view_exits *exits, struct view *ret,
 		return -EBADMSG;
 	}
 	v.skew_us = now_us - v.model->boot_time_us;
-	v.slept_us = clock_slept_us();
+	v.slept_after_us = clock_slept_us();
 	self_mark(v.model);
 	/* Last: it is a word with another program, which may take its time. */
 	if (runtime_list(s->runtime_socket, &s->door, v.model, runtime_reason))

@@ -15,7 +15,8 @@ struct view {
 	struct ledger_reading reading;
 	uint64_t exits_lost;	/* since the witness began */
 	uint64_t skew_us;	/* from the snapshot until all was read */
-	uint64_t slept_us;	/* the machine, since it was booted */
+	uint64_t slept_before_us;	/* see struct judge_sight */
+	uint64_t slept_after_us;
 	bool witness;
 };
 

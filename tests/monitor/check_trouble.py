@@ -227,10 +227,12 @@ def test_suspend(stand):
     heavy = stand.container(1, cpu=0.9)
     monitor = with_clocks(stand, "--json", "--keep-low", "0")
     monitor.wait_cycle(lambda c: rules(c) == {heavy.id: "within the quota"}, "a good cycle")
-    # An hour, in which its counters stand still.
-    with stand.module.lock:
-        stand.module.shift_us = 3600_000_000
-        set_clock(stand, "boottime", 3600)
+    # An hour, in which its counters stand still, and so does the monitor.
+    monitor.process.send_signal(signal.SIGSTOP)
+    stand.module.shift_us = 3600_000_000
+    stand.module.write()
+    set_clock(stand, "boottime", 3600)
+    monitor.process.send_signal(signal.SIGCONT)
     cycle = monitor.wait_cycle(lambda c: "slept for 3600" in c.get("trouble", ""), "it is said")
     true("containers" not in cycle, "nothing is decided")
     cycle = monitor.wait_cycle(lambda c: "containers" in c, "it goes on", cycle["cycle"])

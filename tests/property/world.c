@@ -391,7 +391,8 @@ struct judge_sight world_sight(struct world *w, struct chance *order)
 		.cpus = 2, .total_ram_kib = 8 << 20, .processes = w->shown,
 		.process_count = w->shown_count,
 	};
-	struct judge_sight sight = { .witness = w->witness, .slept_us = w->slept_us };
+	struct judge_sight sight = { .witness = w->witness, .slept_before_us = w->slept_us,
+				     .slept_after_us = w->slept_us };
 	struct model *m;
 	uint32_t i;
 

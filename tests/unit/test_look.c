@@ -28,7 +28,7 @@ static struct look make(struct host *h)
 		.unix_ms = 1792653601123, .cycle = 300, .seen = true, .hand = "DAD",
 		.sight = { .model = &h->model, .witness = true, .reading = { 77, sums, COUNT(sums), 78 },
 			   .exits = exits, .exit_count = COUNT(exits), 
-			   .skew_us = 1234, .slept_us = 5678 },
+			   .skew_us = 1234, .slept_before_us = 5678, .slept_after_us = 91 },
 	};
 	struct model_container *c;
 
@@ -124,7 +124,8 @@ static void there_and_back(void **state)
 	assert_true(back.sight.reading.since_us == 77 && back.sight.reading.unplaced == 78);
 	assert_memory_equal(back.sight.reading.sums, sums, sizeof(sums));
 	assert_memory_equal(back.sight.exits, exits, sizeof(exits));
-	assert_true(back.sight.witness && back.sight.skew_us == 1234 && back.sight.slept_us == 5678 && back.sight.exit_count == 2);
+	assert_true(back.sight.witness && back.sight.skew_us == 1234 && back.sight.slept_before_us == 5678 &&
+		    back.sight.slept_after_us == 91 && back.sight.exit_count == 2);
 	assert_true(back.sight.model->cpus == 4 && back.sight.model->available_ram_kib == 4);
 	look_encode(&back, &again);
 	assert_int_equal(bytes.len, again.len);

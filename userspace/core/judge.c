@@ -72,8 +72,8 @@ int judge_step(struct judge *j, const struct judge_policy *policy, const struct 
 	model_compare(m, last ? last->model : NULL);
 	for (i = 0; i < now->exit_count; i++)
 		ledger_note(&j->ledger, &now->exits[i]);
-	ret->slept = m->window_us && now->slept_us > last->slept_us &&
-		     now->slept_us - last->slept_us > m->window_us / 20;
+	ret->slept = m->window_us && now->slept_after_us > last->slept_before_us &&
+		     now->slept_after_us - last->slept_before_us > m->window_us / 20;
 	if (!m->window_us || ret->slept) {
 		m->window_us = 0;
 		measure_forget(&j->measures);

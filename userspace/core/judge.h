@@ -27,7 +27,8 @@ struct judge_sight {
 	const struct ledger_exit *exits;	/* told of since the sight before */
 	size_t exit_count;
 	uint64_t skew_us;	/* from the snapshot until all was read */
-	uint64_t slept_us;	/* how long the machine has slept since it was booted */
+	/* How long the machine has slept since it was booted, before and after the snapshot. */
+	uint64_t slept_before_us, slept_after_us;
 };
 
 /* What is remembered from step to step; all zeroes: nothing, and armed. */

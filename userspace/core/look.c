@@ -154,7 +154,8 @@ static void put_sight(struct look_bytes *to, const struct judge_sight *s)
 	put_number(to, m->used_ram_kib);
 	put_number(to, m->available_ram_kib);
 	put_number(to, s->skew_us);
-	put_number(to, s->slept_us);
+	put_number(to, s->slept_before_us);
+	put_number(to, s->slept_after_us);
 	put_number(to, m->container_count);
 	for (i = 0; i < m->container_count; i++)
 		put_container(to, &m->containers[i]);
@@ -443,7 +444,8 @@ static void get_sight(struct source *s, struct judge_sight *sight)
 	m->used_ram_kib = get_number(s, UINT64_MAX);
 	m->available_ram_kib = get_number(s, UINT64_MAX);
 	sight->skew_us = get_number(s, UINT64_MAX);
-	sight->slept_us = get_number(s, UINT64_MAX);
+	sight->slept_before_us = get_number(s, UINT64_MAX);
+	sight->slept_after_us = get_number(s, UINT64_MAX);
 	get_containers(s, m);
 	get_processes(s, m);
 	get_witness(s, sight);
