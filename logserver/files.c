@@ -165,7 +165,9 @@ static void drop_second_copies(struct files *files)
 	char name[FILES_NAME_BYTES];
 	size_t kept = 0;
 
-	qsort(files->closed, files->closed_count, sizeof(*files->closed), by_start);
+	/* qsort() wants no NULL. */
+	if (files->closed_count)
+		qsort(files->closed, files->closed_count, sizeof(*files->closed), by_start);
 	for (size_t i = 0; i < files->closed_count; i++) {
 		if (kept && files->closed[i].start < files->closed[kept - 1].end) {
 			if (files->closed[i].start == files->closed[kept - 1].start) {

@@ -99,6 +99,9 @@ static int write_group(struct store_log *log, const struct waiter *group)
 	}
 	log->tail_dirty = false;
 	for (const struct waiter *w = group; w; w = w->next) {
+		/* A request for nothing new has no lines. */
+		if (!w->batch->lines_len)
+			continue;
 		at += (int64_t)w->batch->lines_len;
 		keep_tail(log, w->batch->lines, w->batch->lines_len, at);
 	}
