@@ -56,6 +56,20 @@ static void assert_first(struct spool *s, enum spool_kind kind, const char *body
 	free(ret->body);
 }
 
+/* What a killed monitor left half written goes; what is not ours stays. */
+static void half_written(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir("spool", 0700), 0);
+	write_file("spool/00000000000000000003-logs.json.new", "[{");
+	write_file("spool/intent.json.new", "[{");
+	write_file("spool/mine.new", "x");
+	spool_close(open_spool());
+	assert_int_equal(access("spool/00000000000000000003-logs.json.new", F_OK), -1);
+	assert_int_equal(access("spool/intent.json.new", F_OK), -1);
+	assert_int_equal(access("spool/mine.new", F_OK), 0);
+}
+
 /* First in, first out, whatever the kind; also by the next monitor. */
 static void order(void **state)
 {
@@ -253,6 +267,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(order, enter, leave),
+		cmocka_unit_test_setup_teardown(half_written, enter, leave),
 		cmocka_unit_test_setup_teardown(refused, enter, leave),
 		cmocka_unit_test_setup_teardown(intents, enter, leave),
 		cmocka_unit_test_setup_teardown(locked, enter, leave),

@@ -56,6 +56,45 @@ static bool parse_name(const char *name, struct spool_batch *ret)
 	return false;
 }
 
+static int open_list(const struct spool *s, DIR **ret)
+{
+	int fd = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	*ret = fdopendir(fd);
+	if (*ret)
+		return 0;
+	close(fd);
+	return -ENOMEM;
+}
+
+/* What a killed monitor left half written was never in its place: file_write_durably(). */
+static int remove_half_written(struct spool *s)
+{
+	char stem[BATCH_NAME_SIZE];
+	struct spool_batch b;
+	struct dirent *entry;
+	DIR *d;
+	int err;
+
+	err = open_list(s, &d);
+	if (err)
+		return err;
+	while ((entry = readdir(d))) {
+		size_t len = strlen(entry->d_name);
+
+		if (len < 4 || len - 4 >= sizeof(stem) || strcmp(entry->d_name + len - 4, ".new"))
+			continue;
+		memcpy(stem, entry->d_name, len - 4);
+		stem[len - 4] = 0;
+		if (parse_name(stem, &b) || !strcmp(stem, INTENT))
+			unlinkat(s->dir, entry->d_name, 0);
+	}
+	closedir(d);
+	return 0;
+}
+
 /* Calls @fn for each batch that waits, or was refused. */
 static int each_batch(struct spool *s, bool refused,
 		      void (*fn)(void *ctx, const struct spool_batch *b), void *ctx)
@@ -63,16 +102,11 @@ static int each_batch(struct spool *s, bool refused,
 	struct spool_batch b;
 	struct dirent *entry;
 	DIR *d;
-	int fd;
+	int err;
 
-	fd = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	d = fdopendir(fd);
-	if (!d) {
-		close(fd);
-		return -ENOMEM;
-	}
+	err = open_list(s, &d);
+	if (err)
+		return err;
 	while ((entry = readdir(d))) {
 		const char *name = entry->d_name;
 
@@ -149,6 +183,9 @@ int spool_open(const char *dir, struct spool **ret)
 		goto fail;
 	}
 	strcat(s->lock_path, "/lock");
+	err = remove_half_written(s);
+	if (err)
+		goto fail;
 	/* The refused keep their numbers, or a later one would take their place. */
 	err = each_batch(s, false, note_next, &s->next);
 	if (!err)
