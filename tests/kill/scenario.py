@@ -174,6 +174,7 @@ def judge(phase, cycles, full):
         (record, *more) = written.get(phase.ids[name], [{}])
         phase.check(f"{name}: one record, of a kill by SIGKILL", not more and record.get("action") == "killed" and
                     record.get("signal") == signal.SIGKILL and record.get("verified") is True, (record, more))
+        phase.check(f"{name}: its memory came back", record.get("memory_freed", 0) > 0, record)
         if phase.flag == "--bpf":
             phase.check(f"{name}: the witness saw each of its processes die",
                         record.get("processes", 0) >= 1 and record.get("processes") == record.get("processes_dead") and

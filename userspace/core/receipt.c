@@ -105,6 +105,12 @@ double receipt_latency_ms(const struct receipt *r)
 	return r->act_us && r->empty_us ? ms_since_act(r, r->empty_us) : -1;
 }
 
+uint64_t receipt_memory_freed(const struct receipt *r)
+{
+	return r->empty_us && r->has_memory && r->memory_before > r->memory_after ?
+		       r->memory_before - r->memory_after : 0;
+}
+
 /* What has no room is left out. */
 static void say(char *buf, size_t size, size_t *len, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
@@ -178,9 +184,9 @@ void receipt_evidence(const struct receipt *r, char *buf, size_t size)
 		if (r->removed_us)
 			say(buf, size, &len, "let go by the runtime after %.0f ms",
 			    ms_since_act(r, r->removed_us));
-		if (r->empty_us && r->has_memory && r->memory_before > r->memory_after)
+		if (receipt_memory_freed(r))
 			say(buf, size, &len, "%.1f MiB given back",
-			    (double)(r->memory_before - r->memory_after) / (1 << 20));
+			    (double)receipt_memory_freed(r) / (1 << 20));
 	}
 	if (r->reason[0])
 		say(buf, size, &len, "%s", r->reason);

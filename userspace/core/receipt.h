@@ -65,8 +65,8 @@ struct receipt {
 	bool killed;			/* cgroup.kill was taken */
 	bool frozen;			/* by cgroup.freeze, at the act */
 	bool has_memory;
-	uint64_t memory_before;		/* memory.current, bytes; 0 when the group is gone */
-	uint64_t memory_after;
+	uint64_t memory_before;		/* memory.current at the act, bytes */
+	uint64_t memory_after;		/* and when it was over; 0: the group is gone */
 	uint64_t act_us;		/* when it began; 0: it didn't */
 	uint64_t empty_us;		/* when its cgroup was seen empty or gone; 0: it wasn't */
 	uint64_t removed_us;		/* when the runtime had let it go; 0: it hasn't */
@@ -110,6 +110,9 @@ void receipt_conclude(struct receipt *r);
 
 /* From the act until the cgroup was seen empty; negative: it wasn't. */
 double receipt_latency_ms(const struct receipt *r);
+
+/* Bytes that the victim's end gave back; 0 as long as it isn't seen. */
+uint64_t receipt_memory_freed(const struct receipt *r);
 
 /* What the outcome rests on, as one sentence without an end, into @buf. */
 void receipt_evidence(const struct receipt *r, char *buf, size_t size);

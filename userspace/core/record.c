@@ -134,6 +134,8 @@ int record_complete(cJSON *intent, const struct receipt *r, int64_t unix_ms)
 	    !cJSON_AddStringToObject(intent, "evidence", escape(evidence, shown, sizeof(shown))))
 		return -ENOMEM;
 	if ((signal_of(r) && !cJSON_AddNumberToObject(intent, "signal", signal_of(r))) ||
+	    (receipt_memory_freed(r) &&
+	     !cJSON_AddNumberToObject(intent, "memory_freed", (double)receipt_memory_freed(r))) ||
 	    (latency_ms >= 0 && !cJSON_AddNumberToObject(intent, "kill_latency_ms", centi(latency_ms))) ||
 	    (r->witness && (!cJSON_AddNumberToObject(intent, "processes", (double)r->process_count) ||
 			    !cJSON_AddNumberToObject(intent, "processes_dead", (double)r->known_dead))))

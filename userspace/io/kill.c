@@ -118,12 +118,16 @@ static bool look(struct receipt *r, struct hold *h)
 	if (r->empty_us)
 		return true;
 	err = cgroup_events_read(h->events, &events);
-	if (err == -ENODEV || (!err && !events.populated)) {
+	if (err == -ENODEV || (!err && !events.populated))
 		r->empty_us = clock_boottime_us();
-		if (cgroup_memory(h->group, &r->memory_after))
-			r->memory_after = 0;
-	}
 	return r->empty_us;
+}
+
+/* What it still holds, with everything over; a group that is gone holds nothing. */
+static void weigh(struct receipt *r, const struct hold *h)
+{
+	if (cgroup_memory(h->group, &r->memory_after))
+		r->memory_after = 0;
 }
 
 /*
@@ -259,8 +263,11 @@ static void kill_some(const struct kill_options *o, struct kill_victim *victims,
 	remove_some(o, victims, holds, count, false, by_group ? UNDEAD_TIMEOUT_MS : o->timeout_ms);
 	fault_point("removed");
 	wait_empty(o, victims, holds, count, false, clock_monotonic_ms() + EMPTY_TIMEOUT_MS);
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
+		if (holds[i].group >= 0)
+			weigh(&victims[i].receipt, &holds[i]);
 		let_go(&holds[i]);
+	}
 }
 
 void kill_for_real(const struct kill_options *o, struct kill_victim *victims, size_t count)
