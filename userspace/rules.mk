@@ -36,6 +36,10 @@ $(O)/tests/unit/test_spool: $(O)/userspace/io/spool.o $(O)/userspace/io/file.o
 $(O)/tests/unit/test_spool: UNIT_LIBS = -pthread
 SUITES += $(O)/tests/unit/test_spool
 
+$(O)/tests/unit/test_door: $(O)/userspace/io/door.o
+$(O)/tests/unit/test_door: UNIT_LIBS = $(shell pkg-config --libs libcurl)
+SUITES += $(O)/tests/unit/test_door
+
 # Natively, with the module and the runtime played by the test.
 MONITOR_CHECKS := $(addprefix tests/monitor/check_,monitor.py policy.py recording.py trouble.py kills.py)
 $(MONITOR_CHECKS): monitor $(O)/logserver/logserver

@@ -4,6 +4,7 @@
 the same assertions where both can know. Who dies dies, who is innocent lives, and each
 death has its cause. Found in /lab: sysinfo.ko, monitor. Prints TAP."""
 
+import concurrent.futures
 import json
 import os
 import signal
@@ -42,8 +43,8 @@ class Phase:
                                 Labels=labels or {}, **config)
 
     def start(self):
-        for container in self.ids.values():
-            start(container)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(start, self.ids.values()))
         for name, container in self.ids.items():
             wait_until(lambda container=container: populated(group(container)), f"{name} runs")
 
