@@ -2,10 +2,12 @@
 #include <linux/atomic.h>
 #include <linux/math64.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 #include <linux/utsname.h>
 #include <linux/uuid.h>
+#include <linux/vmalloc.h>
 
 #include "collect.h"
 #include "json_writer.h"
@@ -29,19 +31,32 @@ static atomic64_t snapshot_sequence;
 /* Length of the last document: the next one is likely as long. */
 static size_t snapshot_last_len;
 
+/*
+ * By pages when it is large: to find, and clear, that much in one piece would take long,
+ * and nobody else would have the CPU meanwhile.
+ */
+static char *snapshot_alloc(size_t size)
+{
+	return size > SYSINFO_PIECE ? __vmalloc(size, GFP_SNAPSHOT) : kvmalloc(size, GFP_SNAPSHOT);
+}
+
 static int snapshot_grow(struct json_writer *w, size_t need)
 {
 	size_t len = json_writer_len(w);
 	size_t size = max(2 * (size_t)(w->end - w->buf), len + need);
+	size_t at;
 	char *buf;
 
 	if (len + need > SYSINFO_DOCUMENT_MAX)
 		return -EFBIG;
 	size = min_t(size_t, size, SYSINFO_DOCUMENT_MAX);
-	buf = kvmalloc(size, GFP_SNAPSHOT);
+	buf = snapshot_alloc(size);
 	if (!buf)
 		return -ENOMEM;
-	memcpy(buf, w->buf, len);
+	for (at = 0; at < len; at += SYSINFO_PIECE) {
+		memcpy(buf + at, w->buf + at, min_t(size_t, len - at, SYSINFO_PIECE));
+		cond_resched();
+	}
 	kvfree(w->buf);
 	w->buf = buf;
 	w->at = buf + len;
@@ -185,6 +200,7 @@ static int snapshot_processes(struct json_writer *w, const struct snapshot_optio
 				json_writer_text(w, ",");
 			first = false;
 			snapshot_process(w, c, &c->processes[i], &memory, total_ram_kib);
+			cond_resched();
 		}
 		if (w->error) {
 			ret = w->error;
@@ -221,7 +237,7 @@ int snapshot_take(const struct snapshot_options *options, struct snapshot *ret)
 	char *buf;
 	int err;
 
-	buf = kvmalloc(size, GFP_SNAPSHOT);
+	buf = snapshot_alloc(size);
 	if (!buf)
 		return -ENOMEM;
 	collect_machine(&machine);

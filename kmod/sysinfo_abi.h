@@ -42,6 +42,12 @@
 #define SYSINFO_CMDLINES_UNTIL (32UL << 20)
 
 /*
+ * Bytes that are copied at once; in between, others get the CPU if they want it.
+ * In the order of 10 us.
+ */
+#define SYSINFO_PIECE (64UL << 10)
+
+/*
  * Documents that may be held open at once. Memory is charged to the reader's
  * memory cgroup, but a reader may be in none. CAP_SYS_ADMIN may exceed it, so
  * that a plain reader can't shut the administrator out.

@@ -298,13 +298,13 @@ static void storm_reload(unsigned int n)
 
 	(void)n;
 	for (;;) {
-		usleep(1000000 + torture_random(4000000));
 		if (!storms_unload())
 			tap_bail_out("unload");
 		usleep(torture_random(20000));
 		if (!storms_load(parameters[torture_random(4)]))
 			tap_bail_out("load");
 		torture_counts->reloads++;
+		rest();
 	}
 }
 

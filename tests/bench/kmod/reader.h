@@ -16,6 +16,8 @@ struct reader {
 	/* may fail: the reader is then left out */
 	int (*begin)(void);
 	void (*read)(struct reader_result *ret);
+	/* of the last reading, where counting is no part of it */
+	size_t (*count)(void);
 };
 
 extern const struct reader reader_module, reader_procfs, reader_proc2, reader_bpf;

@@ -45,4 +45,4 @@ static void bpf_read(struct reader_result *ret)
 	close(fd);
 }
 
-const struct reader reader_bpf = { "BPF iterator", bpf_begin, bpf_read };
+const struct reader reader_bpf = { .name = "BPF iterator", .begin = bpf_begin, .read = bpf_read };

@@ -38,4 +38,4 @@ static void proc2_read(struct reader_result *ret)
 	}
 }
 
-const struct reader reader_proc2 = { "libproc2", proc2_begin, proc2_read };
+const struct reader reader_proc2 = { .name = "libproc2", .begin = proc2_begin, .read = proc2_read };

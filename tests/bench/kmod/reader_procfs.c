@@ -133,4 +133,4 @@ static void procfs_read(struct reader_result *ret)
 	}
 }
 
-const struct reader reader_procfs = { "procfs", procfs_begin, procfs_read };
+const struct reader reader_procfs = { .name = "procfs", .begin = procfs_begin, .read = procfs_read };
