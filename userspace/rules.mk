@@ -2,6 +2,7 @@
 # The daemon.  core/ is one static library: the daemon, the unit tests and the fuzzers
 # link the same objects.
 
+comma := ,
 CORE_SOURCES := $(wildcard userspace/core/*.c)
 MONITOR_SOURCES := $(wildcard userspace/*.c userspace/io/*.c)
 CORE_LIB := $(O)/userspace/core.a
@@ -18,7 +19,7 @@ monitor: $(MONITOR_SOURCES:%.c=$(O)/%.o) $(CORE_LIB)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(MONITOR_LIBS)
 
 CORE_TESTS := snapshot_parse model scope measure classify decide brake reconcile ledger record receipt \
-	death generation comeback escape crontab look
+	death generation comeback escape crontab look words explain corners
 CORE_TESTS := $(CORE_TESTS:%=$(O)/tests/unit/test_%)
 $(CORE_TESTS): $(CORE_LIB)
 $(CORE_TESTS): UNIT_LIBS = -lcjson -lm
@@ -96,3 +97,29 @@ $(O)/tests/core/lint: tests/core/lint $(CORE_LIB)
 	@mkdir -p $(@D)
 	$(Q)printf '#!/bin/sh\nexec tests/core/lint $(CORE_LIB)\n' > $@ && chmod +x $@
 SUITES += $(O)/tests/core/lint
+
+$(O)/tests/unit/test_nomem: $(O)/tests/property/world.o $(CORE_LIB)
+$(O)/tests/unit/test_nomem: UNIT_LIBS = -lcjson -lm -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+SUITES += $(O)/tests/unit/test_nomem
+
+# What the tests cover of core/, by line and by branch: built for it apart, without
+# optimisation, as inlined and merged branches tell nothing.
+#: make coverage   what the tests cover of core/, by line and branch; why not, where not
+COVERED := $(CORE_SOURCES:%.c=$(O)/coverage/%.o)
+COVERING := $(CORE_TESTS:$(O)/tests/unit/%=%) test_nomem
+COVERING := $(COVERING:%=$(O)/coverage/tests/unit/%) $(O)/coverage/tests/property/property
+$(O)/coverage/%.o: %.c
+	$(call msg,COV,$@)
+	@mkdir -p $(@D)
+	$(Q)gcc -std=gnu11 -D_GNU_SOURCE -I. -g -O0 $(if $(filter userspace/%,$<),--coverage) -MMD -MP -c -o $@ $<
+$(COVERING): $(O)/coverage/%: $(O)/coverage/%.o $(O)/coverage/tests/property/world.o $(COVERED)
+	$(call msg,LINK,$@)
+	$(Q)gcc --coverage -o $@ $^ $(if $(filter %_nomem,$@),-Wl$(comma)--wrap=malloc$(comma)--wrap=calloc$(comma)--wrap=realloc) \
+		-lcmocka -lcjson -lm
+$(O)/tests/core/coverage: tests/core/coverage tests/core/uncovered $(COVERING)
+	@mkdir -p $(@D)
+	$(Q)printf '#!/bin/sh\nfind $(O)/coverage -name "*.gcda" -delete\nfor test in $(COVERING); do $$test 20000 >/dev/null || echo "# $$test failed"; done\nexec tests/core/coverage $(O)/coverage tests/core/uncovered $(CORE_SOURCES)\n' > $@ && chmod +x $@
+SUITES += $(O)/tests/core/coverage
+.PHONY: coverage
+coverage: $(O)/tests/core/coverage
+	$(Q)$<

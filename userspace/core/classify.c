@@ -18,11 +18,6 @@ const char *class_name(enum class class)
 	return "unknown";
 }
 
-const char *classifier_name(enum classifier classifier)
-{
-	return classifier == CLASSIFIER_RANK ? "rank" : "threshold";
-}
-
 int classify_heavier(const void *a, const void *b)
 {
 	const struct classify_item *p = a, *q = b;

@@ -30,7 +30,6 @@ struct classify_item {
 };
 
 const char *class_name(enum class class);
-const char *classifier_name(enum classifier classifier);
 
 /* The lines that hold for a container: lower for one that was high, by the hysteresis. */
 uint32_t classify_cpu_line(const struct classify_policy *policy, const struct measure *m);
