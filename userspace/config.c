@@ -14,6 +14,7 @@
 
 #include "kmod/sysinfo_abi.h"
 #include "userspace/io/file.h"
+#include "userspace/setting.h"
 
 #ifndef MONITOR_VERSION
 #define MONITOR_VERSION "0.1.0"
@@ -22,116 +23,6 @@
 #define FILE_MAX (1 << 20)
 /* inih has room for 200 bytes, and takes what is beyond for another line. */
 #define LINE_MAX_BYTES 190
-
-enum kind {
-	KIND_LONG,
-	KIND_UINT,		/* uint32_t */
-	KIND_PERCENT,		/* into uint32_t, 1/100 % */
-	KIND_PERMILLE,		/* a percentage into uint32_t, 1/10 % */
-	KIND_MIB,		/* into uint64_t bytes */
-	KIND_MS,		/* into uint64_t µs */
-	KIND_SECONDS,		/* into uint64_t µs */
-	KIND_WORD,		/* one of words[], its index into an enum */
-	KIND_TEXT,		/* into char[] */
-	KIND_BOOL,		/* yes or no; as an option --x or --no-x */
-	KIND_BPF,		/* KIND_WORD; as an option --bpf or --no-bpf */
-	KIND_PATTERNS,		/* into struct scope; may be given many times */
-};
-
-enum place {
-	POLICY,		/* also in a recording; a reload takes it over */
-	LIVE,		/* a reload takes it over */
-	START,		/* holds from the start on */
-	OPTION,		/* an option only, not in files */
-};
-
-static const char *const classifiers[] = { "threshold", "rank", NULL };
-static const char *const memories[] = { "current", "working-set", NULL };
-static const char *const bpfs[] = { "try", "must", "no", NULL };
-
-/* The one list of all settings: options, keys of the files, their bounds and help. */
-static const struct setting {
-	const char *name;
-	const char *value;	/* its name in the help; NULL: a flag */
-	enum kind kind;
-	enum place place;
-	size_t offset;
-	size_t size;
-	long min, max;
-	const char *help;
-	const char *const *words;	/* of KIND_WORD and KIND_BPF */
-	const char *empty;	/* of KIND_TEXT: the word for "" */
-} settings[] = {
-#define AT(member) offsetof(struct config, member), sizeof(((struct config *)NULL)->member)
-	{ "interval", "S", KIND_LONG, LIVE, AT(interval_s), 1, 3600,
-	  "seconds between two looks (10)", NULL, NULL },
-	{ "keep-high", "N", KIND_UINT, POLICY, AT(policy.decide.keep_high), 0, 100000,
-	  "high consumers that stay, the heaviest (2)", NULL, NULL },
-	{ "keep-low", "N", KIND_UINT, POLICY, AT(policy.decide.keep_low), 0, 100000,
-	  "low consumers that stay, the lightest (3)", NULL, NULL },
-	{ "give-up", "N", KIND_UINT, POLICY, AT(policy.decide.give_up), 0, 100000,
-	  "kills in an hour, after which one that still comes back stays; 0: never (3)", NULL, NULL },
-	{ "grace", "S", KIND_LONG, LIVE, AT(grace_s), 0, 60,
-	  "seconds from a victim's stop signal to its end; 0: it is killed at once (0)", NULL, NULL },
-	{ "classifier", "NAME", KIND_WORD, POLICY, AT(policy.classify.classifier), 0, 0,
-	  "threshold, or rank: the upper half is high (threshold)", classifiers, NULL },
-	{ "high-cpu", "PERCENT", KIND_PERCENT, POLICY, AT(policy.classify.cpu_centi), 0, 100000,
-	  "of one CPU, from which a container is high (10)", NULL, NULL },
-	{ "high-memory", "MIB", KIND_MIB, POLICY, AT(policy.classify.memory_bytes), 0, 1 << 30,
-	  "of memory, from which a container is high (100)", NULL, NULL },
-	{ "memory", "KIND", KIND_WORD, POLICY, AT(policy.measure.memory), 0, 0,
-	  "current: memory.current; working-set: less inactive_file (current)", memories, NULL },
-	{ "window", "CYCLES", KIND_UINT, POLICY, AT(policy.measure.window), 1, MEASURE_WINDOW_MAX,
-	  "that a container is judged over (1)", NULL, NULL },
-	{ "hysteresis", "PERCENT", KIND_PERMILLE, POLICY, AT(policy.classify.hysteresis_permille), 0, 100,
-	  "below a line that one that was high must be to be low (0)", NULL, NULL },
-	{ "min-age", "S", KIND_SECONDS, POLICY, AT(policy.decide.min_age_us), 0, 31536000,
-	  "seconds a container stays in any case (0)", NULL, NULL },
-	{ "scope", "PATTERN", KIND_PATTERNS, POLICY, AT(policy.decide.scope), 0, 0,
-	  "govern only such containers; label:, name:, image: or runtime:GLOB (all)", NULL, NULL },
-	{ "protect", "PATTERN", KIND_PATTERNS, POLICY, AT(policy.decide.protect), 0, 0,
-	  "never remove such containers (none)", NULL, NULL },
-	{ "kills-per-cycle", "N", KIND_UINT, POLICY, AT(policy.brake.cycle), 0, 100000,
-	  "a plan with more disarms the monitor (100)", NULL, NULL },
-	{ "kills-per-hour", "N", KIND_UINT, POLICY, AT(policy.brake.hour), 0, 100000,
-	  "what would pass this disarms it (1200)", NULL, NULL },
-	{ "kills-per-image", "N", KIND_UINT, POLICY, AT(policy.brake.image), 0, 100000,
-	  "of one image in an hour; likewise (600)", NULL, NULL },
-	{ "tolerance", "PERCENT", KIND_PERMILLE, POLICY, AT(policy.reconcile.tolerance_permille), 0, 100,
-	  "that the sources may differ by before a container is disputed (5)", NULL, NULL },
-	{ "tolerance-ms", "MS", KIND_MS, POLICY, AT(policy.reconcile.tolerance_us), 0, 10000,
-	  "that they may differ by in any case (20)", NULL, NULL },
-	{ "bpf", NULL, KIND_BPF, START, AT(bpf), 0, 0, "fail if the witness can't be loaded (try)", bpfs, NULL },
-	{ "snapshot", "PATH", KIND_TEXT, START, AT(snapshot), 0, 0,
-	  "the module's file (" SYSINFO_PATH ")", NULL, NULL },
-	{ "cgroup-root", "DIR", KIND_TEXT, START, AT(cgroup_root), 0, 0,
-	  "where cgroup v2 is mounted (/sys/fs/cgroup)", NULL, NULL },
-	{ "runtime-socket", "PATH", KIND_TEXT, START, AT(runtime_socket), 0, 0,
-	  "of the container runtime (auto: Docker's, else Podman's)", NULL, "auto" },
-	{ "server", "URL", KIND_TEXT, START, AT(server), 0, 0,
-	  "the log server (http://127.0.0.1:8000)", NULL, NULL },
-	{ "spool", "DIR", KIND_TEXT, START, AT(spool), 0, 0,
-	  "what must survive the monitor (auto: /var/lib/sysinfo-monitor, or below the home folder)", NULL, "auto" },
-	{ "images", "DIR", KIND_TEXT, START, AT(images), 0, 0,
-	  "where the graphs are put at the end (images)", NULL, NULL },
-	{ "compose-dir", "DIR", KIND_TEXT, START, AT(compose_dir), 0, 0,
-	  "docker-compose.yml and the generator's script (auto: compose, beside the program)", NULL, "auto" },
-	{ "record", "FILE", KIND_TEXT, START, AT(record), 0, 0,
-	  "keep what is seen and decided, for explain and replay (none)", NULL, "none" },
-	{ "record-mib", "MIB", KIND_LONG, START, AT(record_mib), 1, 1024,
-	  "then FILE becomes FILE.old, and a new one begins (64)", NULL, NULL },
-	{ "generator", NULL, KIND_BOOL, START, AT(generator), 0, 0, "a cron entry that makes containers (yes)", NULL, NULL },
-	{ "compose", NULL, KIND_BOOL, START, AT(compose), 0, 0, "bring the log server up (yes)", NULL, NULL },
-	{ "dry-run", NULL, KIND_BOOL, START, AT(dry_run), 0, 0, "everything but the kills (no)", NULL, NULL },
-	{ "json", NULL, KIND_BOOL, START, AT(json), 0, 0, "one JSON object a cycle (no)", NULL, NULL },
-	{ "cycles", "N", KIND_LONG, OPTION, AT(cycles), 0, 1000000000, "end after so many cycles", NULL, NULL },
-	{ "config", "FILE", KIND_TEXT, OPTION, AT(file), 0, 0,
-	  "read this file, and FILE.d/*.conf (" CONFIG_FILE ")", NULL, NULL },
-	{ "check-config", NULL, KIND_BOOL, OPTION, AT(check_only), 0, 0,
-	  "check options and configuration, then end", NULL, NULL },
-#undef AT
-};
-#define SETTINGS (sizeof(settings) / sizeof(settings[0]))
 
 /* getopt_long()'s values: a setting's index, the same for its --no- form, and these. */
 enum { OPT_NO = 1000, OPT_HELP = 2000, OPT_VERSION };
@@ -194,105 +85,6 @@ static void find_the_rest(struct config *c)
 		c->server[i - 1] = '\0';
 }
 
-static bool parse_long(const struct setting *s, const char *value, long *ret)
-{
-	char *end;
-
-	errno = 0;
-	*ret = strtol(value, &end, 10);
-	return !errno && end != value && !*end && *ret >= s->min && *ret <= s->max;
-}
-
-static bool set_word(const struct setting *s, const char *value, void *to, char *reason)
-{
-	char known[64] = "";
-	unsigned int i;
-
-	for (i = 0; s->words[i]; i++) {
-		if (!strcmp(value, s->words[i])) {
-			/* An enum without negative values is an unsigned int. */
-			*(unsigned int *)to = i;
-			return true;
-		}
-		snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s", i ? ", " : "",
-			 s->words[i]);
-	}
-	snprintf(reason, CONFIG_REASON_SIZE, "%s: '%.100s' is none of %s", s->name, value, known);
-	return false;
-}
-
-static bool set_pattern(const struct setting *s, const char *value, struct scope *to, char *reason)
-{
-	int err;
-
-	/* Forgets what came before, as in systemd's files. */
-	if (!*value) {
-		to->count = 0;
-		return true;
-	}
-	err = scope_add(to, value);
-	if (!err)
-		return true;
-	if (err == -ENOSPC)
-		snprintf(reason, CONFIG_REASON_SIZE, "%s: more than %d patterns", s->name, SCOPE_MAX);
-	else
-		snprintf(reason, CONFIG_REASON_SIZE,
-			 "%s: '%.100s' is not label:GLOB, name:GLOB, image:GLOB or runtime:GLOB%s",
-			 s->name, value, err == -E2BIG ? ", or too long" : "");
-	return false;
-}
-
-/* Return: true, or false with @reason. */
-static bool set(struct config *c, const struct setting *s, const char *value, char *reason)
-{
-	static const char *const yes_no[] = { "no", "yes", NULL };
-	void *to = (char *)c + s->offset;
-	struct setting as_word = *s;
-	unsigned int yes = 0;
-	long n = 0;
-
-	switch (s->kind) {
-	case KIND_WORD:
-	case KIND_BPF:
-		return set_word(s, value, to, reason);
-	case KIND_BOOL:
-		as_word.words = yes_no;
-		if (!set_word(&as_word, value, &yes, reason))
-			return false;
-		*(bool *)to = yes;
-		return true;
-	case KIND_PATTERNS:
-		return set_pattern(s, value, to, reason);
-	case KIND_TEXT:
-		if (strlen(value) < s->size && *value) {
-			set_text(to, s->size, s->empty && !strcmp(value, s->empty) ? "" : value);
-			return true;
-		}
-		snprintf(reason, CONFIG_REASON_SIZE, "%s: empty or too long", s->name);
-		return false;
-	default:
-		break;
-	}
-	if (!parse_long(s, value, &n)) {
-		snprintf(reason, CONFIG_REASON_SIZE, "%s: '%.100s' is no number from %ld to %ld", s->name,
-			 value, s->min, s->max);
-		return false;
-	}
-	if (s->kind == KIND_LONG)
-		*(long *)to = n;
-	else if (s->kind == KIND_UINT)
-		*(uint32_t *)to = (uint32_t)n;
-	else if (s->kind == KIND_PERCENT)
-		*(uint32_t *)to = (uint32_t)n * 100;
-	else if (s->kind == KIND_PERMILLE)
-		*(uint32_t *)to = (uint32_t)n * 10;
-	else if (s->kind == KIND_MIB)
-		*(uint64_t *)to = (uint64_t)n << 20;
-	else
-		*(uint64_t *)to = (uint64_t)n * (s->kind == KIND_MS ? 1000 : 1000000);
-	return true;
-}
-
 /* --- files ------------------------------------------------------------------- */
 
 /* In a file a word may be joined by "_" as well. */
@@ -321,9 +113,9 @@ static int on_key(void *ctx, const char *section, const char *key, const char *v
 			 section);
 		return 0;
 	}
-	for (i = 0; i < SETTINGS; i++)
-		if (settings[i].place != OPTION && same_name(key, settings[i].name))
-			return set(r->config, &settings[i], value, r->reason);
+	for (i = 0; i < setting_count; i++)
+		if (settings[i].place != SETTING_OPTION && same_name(key, settings[i].name))
+			return setting_set(r->config, &settings[i], value, r->reason);
 	snprintf(r->reason, sizeof(r->reason), "unknown key '%.100s'", key);
 	return 0;
 }
@@ -442,10 +234,10 @@ static void help(void)
 	     "       monitor record FILE            only look, and keep what is seen\n"
 	     "       monitor replay FILE            what a policy would have done with it\n"
 	     "Keeps the heaviest and the lightest containers of this host, and removes the rest.\n");
-	for (i = 0; i < SETTINGS; i++) {
+	for (i = 0; i < setting_count; i++) {
 		const struct setting *s = &settings[i];
 		char word[64];
-		bool off = s->kind == KIND_BOOL && *((const bool *)((const char *)&defaults + s->offset));
+		bool off = s->kind == SETTING_BOOL && *((const bool *)((const char *)&defaults + s->offset));
 
 		snprintf(word, sizeof(word), "--%s%s%s%s", off ? "no-" : "", s->name, s->value ? " " : "",
 			 s->value ? s->value : "");
@@ -463,7 +255,7 @@ static void help(void)
 
 /* Which options were given on this command line. */
 struct given {
-	bool option[SETTINGS], no[SETTINGS];
+	bool option[SETTINGS_MAX], no[SETTINGS_MAX];
 };
 
 static bool set_option(struct config *c, int opt, struct given *given, char *reason)
@@ -476,33 +268,28 @@ static bool set_option(struct config *c, int opt, struct given *given, char *rea
 
 	given->option[i] |= !no;
 	given->no[i] |= no;
-	if (s->kind == KIND_BPF && given->option[i] && given->no[i]) {
+	if (s->kind == SETTING_BPF && given->option[i] && given->no[i]) {
 		snprintf(reason, CONFIG_REASON_SIZE, "choose one of --bpf and --no-bpf");
 		return false;
 	}
-	if (s->kind == KIND_BPF)
-		return set(c, s, no ? "no" : "must", reason);
-	if (s->kind == KIND_BOOL)
-		return set(c, s, no ? "no" : "yes", reason);
-	if (s->kind == KIND_PATTERNS && first)
-		set(c, s, "", reason);
-	return set(c, s, optarg, reason);
-}
-
-static bool is_flag(const struct setting *s)
-{
-	return s->kind == KIND_BOOL || s->kind == KIND_BPF;
+	if (s->kind == SETTING_BPF)
+		return setting_set(c, s, no ? "no" : "must", reason);
+	if (s->kind == SETTING_BOOL)
+		return setting_set(c, s, no ? "no" : "yes", reason);
+	if (s->kind == SETTING_PATTERNS && first)
+		setting_set(c, s, "", reason);
+	return setting_set(c, s, optarg, reason);
 }
 
 static size_t list_options(struct option *ret, char (*names)[32])
 {
 	size_t i, n = 0;
 
-	for (i = 0; i < SETTINGS; i++) {
+	for (i = 0; i < setting_count; i++) {
 		ret[n++] = (struct option){ settings[i].name,
-					    is_flag(&settings[i]) ? no_argument : required_argument,
+					    setting_is_flag(&settings[i]) ? no_argument : required_argument,
 					    NULL, (int)i };
-		if (!is_flag(&settings[i]))
+		if (!setting_is_flag(&settings[i]))
 			continue;
 		snprintf(names[i], sizeof(names[i]), "no-%s", settings[i].name);
 		ret[n++] = (struct option){ names[i], no_argument, NULL, OPT_NO + (int)i };
@@ -515,9 +302,9 @@ static size_t list_options(struct option *ret, char (*names)[32])
 
 static enum config_result read_options(struct config *c, bool only_file, char *reason)
 {
-	struct option options[2 * SETTINGS + 3];
+	struct option options[2 * SETTINGS_MAX + 3];
 	struct given given = { 0 };
-	char names[SETTINGS][32];
+	char names[SETTINGS_MAX][32];
 	/* The command's name stands in the place of the program's. */
 	int opt, skip = c->command != CONFIG_WATCH;
 
@@ -536,7 +323,7 @@ static enum config_result read_options(struct config *c, bool only_file, char *r
 		if (opt == '?' || opt == ':') {
 			/* Of a short one getopt gives the letter, and may still be in its word. */
 			char letter[] = { '-', (char)optopt, '\0' };
-			bool is_short = optopt > 0 && optopt < 128 && (size_t)optopt >= SETTINGS;
+			bool is_short = optopt > 0 && optopt < 128 && (size_t)optopt >= setting_count;
 
 			snprintf(reason, CONFIG_REASON_SIZE, "%s '%.200s'; see --help",
 				 opt == '?' ? "unknown option" : "a value is missing after",
@@ -630,12 +417,12 @@ bool config_reload(struct config *c, char *reason)
 	if (config_load(c->argc, c->argv, new, reason) != CONFIG_RUN)
 		goto out;
 	reason[0] = '\0';
-	for (i = 0; i < SETTINGS; i++) {
+	for (i = 0; i < setting_count; i++) {
 		const struct setting *s = &settings[i];
 		const char *old_at = (char *)c + s->offset, *new_at = (char *)new + s->offset;
 		size_t used = strlen(reason);
 
-		if (s->place == START && (s->kind == KIND_TEXT ? strcmp(old_at, new_at) != 0 :
+		if (s->place == SETTING_START && (s->kind == SETTING_TEXT ? strcmp(old_at, new_at) != 0 :
 						memcmp(old_at, new_at, s->size) != 0))
 			snprintf(reason + used, CONFIG_REASON_SIZE - used, "%s%s", used ? ", " : "", s->name);
 	}
@@ -647,43 +434,6 @@ out:
 	return ok;
 }
 
-static void print_setting(const struct config *c, const struct setting *s, FILE *out)
-{
-	const void *at = (const char *)c + s->offset;
-	const struct scope *scope;
-	uint32_t i;
-
-	switch (s->kind) {
-	case KIND_UINT:
-		fprintf(out, "%s = %u\n", s->name, *(const uint32_t *)at);
-		break;
-	case KIND_PERCENT:
-	case KIND_PERMILLE:
-		fprintf(out, "%s = %u\n", s->name,
-			*(const uint32_t *)at / (s->kind == KIND_PERCENT ? 100 : 10));
-		break;
-	case KIND_MIB:
-		fprintf(out, "%s = %llu\n", s->name, (unsigned long long)*(const uint64_t *)at >> 20);
-		break;
-	case KIND_MS:
-	case KIND_SECONDS:
-		fprintf(out, "%s = %llu\n", s->name,
-			(unsigned long long)*(const uint64_t *)at / (s->kind == KIND_MS ? 1000 : 1000000));
-		break;
-	case KIND_WORD:
-		fprintf(out, "%s = %s\n", s->name, s->words[*(const unsigned int *)at]);
-		break;
-	case KIND_PATTERNS:
-		scope = at;
-		for (i = 0; i < scope->count; i++)
-			fprintf(out, "%s = %s:%s\n", s->name, scope_kind_name(scope->patterns[i].kind),
-				scope->patterns[i].glob);
-		break;
-	default:
-		break;	/* no policy has one */
-	}
-}
-
 char *config_policy_text(const struct config *c)
 {
 	char *text = NULL;
@@ -692,9 +442,9 @@ char *config_policy_text(const struct config *c)
 
 	if (!out)
 		return NULL;
-	for (i = 0; i < SETTINGS; i++)
-		if (settings[i].place == POLICY)
-			print_setting(c, &settings[i], out);
+	for (i = 0; i < setting_count; i++)
+		if (settings[i].place == SETTING_POLICY)
+			setting_print(c, &settings[i], out);
 	if (fclose(out)) {
 		free(text);
 		return NULL;

@@ -18,6 +18,19 @@ monitor: $(MONITOR_SOURCES:%.c=$(O)/%.o) $(CORE_LIB)
 	$(call msg,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(MONITOR_LIBS)
 
+#: make install    ./monitor and its configuration, below DESTDIR; an existing one is kept
+PREFIX ?= /usr/local
+MONITOR_HOME := $(PREFIX)/lib/sysinfo-monitor
+.PHONY: install
+install: monitor
+	install -D -m 755 monitor $(DESTDIR)$(MONITOR_HOME)/monitor
+	install -D -m 755 compose/generate $(DESTDIR)$(MONITOR_HOME)/compose/generate
+	install -m 644 compose/docker-compose.yml $(DESTDIR)$(MONITOR_HOME)/compose/
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)/etc/monitor/monitor.conf.d
+	ln -sf $(MONITOR_HOME)/monitor $(DESTDIR)$(PREFIX)/sbin/monitor
+	[ -e $(DESTDIR)/etc/monitor/monitor.conf ] || \
+		install -m 644 userspace/monitor.conf $(DESTDIR)/etc/monitor/monitor.conf
+
 CORE_TESTS := snapshot_parse model scope measure classify decide brake reconcile ledger record receipt \
 	death generation comeback escape crontab look words explain corners
 CORE_TESTS := $(CORE_TESTS:%=$(O)/tests/unit/test_%)
@@ -25,7 +38,7 @@ $(CORE_TESTS): $(CORE_LIB)
 $(CORE_TESTS): UNIT_LIBS = -lcjson -lm
 SUITES += $(CORE_TESTS)
 
-$(O)/tests/unit/test_config: $(O)/userspace/config.o $(O)/userspace/io/file.o $(CORE_LIB)
+$(O)/tests/unit/test_config: $(O)/userspace/config.o $(O)/userspace/setting.o $(O)/userspace/io/file.o $(CORE_LIB)
 $(O)/tests/unit/test_config: UNIT_LIBS = -linih -lcjson -lm
 SUITES += $(O)/tests/unit/test_config
 
@@ -62,9 +75,10 @@ $(O)/tests/fuzz/fuzz_snapshot_parse: $(CORE_SOURCES)
 $(O)/tests/fuzz/fuzz_runtime: userspace/io/runtime.c userspace/io/door.c userspace/io/http.c userspace/core/model.c
 $(O)/tests/fuzz/fuzz_runtime_events: userspace/io/runtime_events.c userspace/io/http.c
 $(O)/tests/fuzz/fuzz_crontab: userspace/core/crontab.c
-$(O)/tests/fuzz/fuzz_config: userspace/config.c userspace/io/file.c $(CORE_SOURCES)
+$(O)/tests/fuzz/fuzz_config: userspace/config.c userspace/setting.c userspace/io/file.c $(CORE_SOURCES)
 $(O)/tests/fuzz/fuzz_recording: userspace/replay.c userspace/report.c userspace/report_ledger.c \
-	userspace/report_ended.c userspace/io/recording.c userspace/config.c userspace/io/file.c $(CORE_SOURCES)
+	userspace/report_ended.c userspace/io/recording.c userspace/config.c userspace/setting.c \
+	userspace/io/file.c $(CORE_SOURCES)
 MONITOR_FUZZERS := $(addprefix $(O)/tests/fuzz/fuzz_,snapshot_parse config runtime runtime_events \
 	recording crontab)
 $(MONITOR_FUZZERS): FUZZ_LIBS = $(shell pkg-config --libs libcurl libcjson inih libzstd zlib) -lm
