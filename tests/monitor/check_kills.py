@@ -225,6 +225,20 @@ class ThawOnce:
         self.now()
 
 
+def test_old_plan_is_refused(stand):
+    """The runtime took so long to list them that the snapshot is of an interval ago."""
+    victim = stand.container(1)
+    stand.engine.on_list = lambda _: stand.engine.ended.wait(1.2) and None
+    monitor = stand.monitor("--json", *NOTHING_KEPT)
+    cycle = monitor.wait_cycle(lambda c: "the plan is refused" in c.get("trouble", ""), "it is refused")
+    equal((cycle["surplus"], cycle["killed"], victim.lives()), (1, 0, True), "surplus, killed, lives")
+    equal(outcome(cycle, victim), "surplus, not removed", "outcome")
+    equal((stand.engine.seen("DELETE"), os.listdir(stand.spool).count("intent.json")), ([], 0), "removals, intents")
+    stand.engine.on_list = lambda _: None
+    monitor.wait_cycle(lambda c: c.get("killed"), "a new plan is carried out", cycle["cycle"])
+    monitor.end(0, signal.SIGTERM)
+
+
 # --- Who it is -------------------------------------------------------------------
 
 def fork_as(pid, command):
