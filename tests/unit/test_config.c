@@ -10,7 +10,7 @@
 #define EXAMPLE "userspace/monitor.conf"
 
 /* A file of its own, removed at the end. */
-static char path[] = "/tmp/test_config-XXXXXX";
+static char path[] = "/tmp/test_config-XXXXXX", empty[] = "/tmp/test_config-XXXXXX";
 
 static void write_file(const char *name, const char *text)
 {
@@ -21,14 +21,22 @@ static void write_file(const char *name, const char *text)
 	assert_int_equal(fclose(file), 0);
 }
 
+/* With an empty configuration, unless one is named: what is in /etc is somebody's. */
 static enum config_result load(struct config *c, char *reason, const char *const *words, size_t count)
 {
-	static char *argv[16];
+	static char *argv[18];
+	bool named = !strcmp(words[0], "replay");
 	size_t i;
 
 	argv[0] = "monitor";
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		argv[i + 1] = (char *)words[i];
+		named |= !strcmp(words[i], "--config");
+	}
+	if (!named) {
+		argv[++count] = "--config";
+		argv[++count] = empty;
+	}
 	argv[count + 1] = NULL;
 	reason[0] = '\0';
 	return config_load((int)count + 1, argv, c, reason);
@@ -298,12 +306,14 @@ int main(void)
 		cmocka_unit_test(commands),
 		cmocka_unit_test(reload),
 	};
-	int fd = mkstemp(path), failed;
+	int fd = mkstemp(path), other = mkstemp(empty), failed;
 
-	if (fd < 0)
+	if (fd < 0 || other < 0)
 		return 1;
 	close(fd);
+	close(other);
 	failed = RUN(tests);
 	unlink(path);
+	unlink(empty);
 	return failed;
 }
