@@ -375,7 +375,7 @@ static enum config_result read_argument(struct config *c, char *reason)
 	}
 	if (c->command == CONFIG_EXPLAIN)
 		c->record[0] = '\0';
-	if (c->command == CONFIG_EXPLAIN && !c->cycles)
+	if (c->command == CONFIG_EXPLAIN && !c->argument && !c->cycles)
 		c->cycles = c->policy.measure.window;
 	if (c->command == CONFIG_RECORD)
 		set_text(c->record, sizeof(c->record), c->argument);

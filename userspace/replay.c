@@ -35,6 +35,7 @@ struct replay {
 	size_t count, room;
 	char *explained;		/* of the last decision */
 	uint64_t cycles;
+	bool ended;			/* as far as is wanted */
 };
 
 static bool is_death(enum look_fate fate)
@@ -254,7 +255,7 @@ static void print_summary(const struct replay *r)
 		print_json(o, r->out);
 		return;
 	}
-	fprintf(r->out, "\n%-12s  %-20s  %-20s  %-28s  %s\n", "container", "name", "image", "recorded",
+	fprintf(r->out, "\n%-12s  %-24s  %-20s  %-28s  %s\n", "container", "name", "image", "recorded",
 		"this policy");
 	for (i = 0; i < r->count; i++) {
 		const struct replay_death *d = &r->deaths[i];
@@ -262,7 +263,7 @@ static void print_summary(const struct replay *r)
 		snprintf(there, sizeof(there), "stayed");
 		if (d->there)
 			snprintf(there, sizeof(there), "%s in cycle %" PRIu64, look_fate_name(d->fate), d->there);
-		fprintf(r->out, "%-12s  %-20s  %-20s  %-28s  ", escape(d->id, id, sizeof(id)),
+		fprintf(r->out, "%-12s  %-24s  %-20s  %-28s  ", escape(d->id, id, sizeof(id)),
 			escape(d->name, name, sizeof(name)), escape(d->image, image, sizeof(image)), there);
 		if (d->here)
 			fprintf(r->out, "dies in cycle %" PRIu64 ": %s\n", d->here,
@@ -376,6 +377,7 @@ static int take_frame(struct replay *r, const struct recording_frame *f, char *r
 		if (!err)
 			err = look_decode(f->content, f->len, &r->now);
 		r->has_now = !err;
+		r->ended = !err && r->config->cycles && r->now.cycle > (uint64_t)r->config->cycles;
 		return err;
 	case RECORDING_OUTCOME:
 		err = look_decode_outcome(f->content, f->len, &o);
@@ -403,7 +405,7 @@ int replay_run(struct config *config, const unsigned char *data, size_t len, FIL
 			 "a recording of another version of the monitor" : "no recording");
 		return err;
 	}
-	while (!err && !(err = recording_next(&reader, &frame)))
+	while (!err && !r.ended && !(err = recording_next(&reader, &frame)))
 		err = take_frame(&r, &frame, reason);
 	if (err == -ENOENT)
 		err = finish_look(&r, &none);
@@ -414,7 +416,7 @@ int replay_run(struct config *config, const unsigned char *data, size_t len, FIL
 		print_summary(&r);
 	else if (!err && r.explained)
 		fputs(r.explained, out);
-	if (!err && recording_torn(&reader))
+	if (!err && !r.ended && recording_torn(&reader))
 		snprintf(reason, REPLAY_REASON_SIZE, "%zu bytes at the end are no whole frame, ignoring them",
 			 recording_torn(&reader));
 	else if (!err && config->command == CONFIG_EXPLAIN && !r.explained)

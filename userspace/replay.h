@@ -19,6 +19,8 @@
  * @reason: on failure, one line for the user; else what is to be said besides, or ""
  *	(REPLAY_REASON_SIZE)
  *
+ * Only up to the cycle config->cycles, unless that is 0.
+ *
  * By the recorded policy, unless @config names another file.  Options win in any case.
  * The same recording and policy give the same bytes.
  *

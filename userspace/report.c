@@ -146,7 +146,7 @@ static void explain_line(const struct decision *d, FILE *out)
 	if (d->rank)
 		snprintf(rank, sizeof(rank), "%u of %u", d->rank, d->quota);
 	explain_why(d, why);
-	fprintf(out, "%-12s  %-20s  %-20s  %8.2f %9s  %10.1f %10s  %-7s  %-8s  %-7s  %-17s  %s\n",
+	fprintf(out, "%-12s  %-24s  %-20s  %8.2f %9s  %10.1f %10s  %-7s  %-8s  %-7s  %-17s  %s\n",
 		escape(c->id, id, sizeof(id)),
 		escape(*c->runtime.name ? c->runtime.name : c->name, name, sizeof(name)),
 		escape(c->runtime.image, image, sizeof(image)), d->measure->cpu_centi / 100.0,
@@ -162,7 +162,7 @@ void report_explain(const struct report *r, FILE *out)
 	size_t i;
 
 	if (r->plan) {
-		fprintf(out, "%-12s  %-20s  %-20s  %8s %9s  %10s %10s  %-7s  %-8s  %-7s  %-17s  %s\n",
+		fprintf(out, "%-12s  %-24s  %-20s  %8s %9s  %10s %10s  %-7s  %-8s  %-7s  %-17s  %s\n",
 			"container", "name", "image", "CPU %", "to line", "memory MiB", "to line", "class",
 			"rank", "verdict", "decided by", "because");
 		for (i = 0; i < r->plan->count; i++)

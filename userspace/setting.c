@@ -87,7 +87,7 @@ const struct setting settings[] = {
 	{ "json", NULL, SETTING_BOOL, SETTING_START,
 	  AT(json), 0, 0, "one JSON object a cycle (no)", NULL, NULL },
 	{ "cycles", "N", SETTING_LONG, SETTING_OPTION,
-	  AT(cycles), 0, 1000000000, "end after so many cycles", NULL, NULL },
+	  AT(cycles), 0, 1000000000, "end after so many cycles; of a recording, with this one", NULL, NULL },
 	{ "config", "FILE", SETTING_TEXT, SETTING_OPTION, AT(file), 0, 0,
 	  "read this file, and FILE.d/*.conf (" CONFIG_FILE ")", NULL, NULL },
 	{ "check-config", NULL, SETTING_BOOL, SETTING_OPTION, AT(check_only), 0, 0,

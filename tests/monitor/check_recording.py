@@ -114,6 +114,8 @@ def test_another_policy(stand):
     # And the grounds of the last decision, from the recording.
     status, out, _ = stand.run("explain", recording)
     true(status == 0 and re.search(rf"^{heavy.id[:12]} .* keep .*rank 1 of the 1", out, re.M), out)
+    status, out, _ = stand.run("explain", recording, "--cycles", "1", "--json")
+    equal((status, len(json.loads(out)["containers"]), json.loads(out)["cycle"]), (0, 3, 1), "of the first cycle")
     status, out, _ = stand.run("explain", recording, "--json", "--config", other)
     equal((status, [c["verdict"] for c in json.loads(out)["containers"]]), (0, ["keep"]), "explain --json")
 
