@@ -23,15 +23,18 @@ $(O)/userspace/io/witness.o: $(BPF_SKEL)
 $(O)/userspace/io/witness.o: ROOM_CFLAGS += -I$(O)
 
 # Static: the very binary that ran here also runs in a bare guest.
-WITNESS_PROGRAMS := $(O)/tests/witness/test_witness $(O)/tests/witness/bench_witness
+WITNESS_PROGRAMS := $(O)/tests/witness/test_witness $(O)/tests/witness/test_books \
+	$(O)/tests/witness/bench_witness
+$(O)/tests/witness/test_books: $(O)/userspace/core/ledger.o $(O)/userspace/core/reconcile.o \
+	$(O)/userspace/core/model.o $(O)/userspace/io/cgroup_read.o $(O)/userspace/io/file.o
 $(WITNESS_PROGRAMS): %: %.o $(O)/tests/witness/bed.o $(O)/userspace/io/witness.o
 	$(call msg,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -static -o $@ $^ -lbpf -lelf -lz -lpthread
 
 # Root and the lab: see the script.
-$(O)/tests/witness/suite: tests/witness/suite $(O)/tests/witness/test_witness
+$(O)/tests/witness/suite: tests/witness/suite $(O)/tests/witness/test_witness $(O)/tests/witness/test_books
 	$(call msg,COPY,$@)
-	$(Q)printf '#!/bin/sh\nexec $(CURDIR)/tests/witness/suite $(abspath $(O))/tests/witness/test_witness\n' > $@
+	$(Q)printf '#!/bin/sh\nexec $(CURDIR)/tests/witness/suite $(abspath $(O))/tests/witness\n' > $@
 	$(Q)chmod +x $@
 
 SUITES += $(O)/tests/witness/suite

@@ -6,7 +6,7 @@ comma := ,
 CORE_SOURCES := $(wildcard userspace/core/*.c)
 MONITOR_SOURCES := $(wildcard userspace/*.c userspace/io/*.c)
 CORE_LIB := $(O)/userspace/core.a
-MONITOR_LIBS = $(shell pkg-config --libs libcurl libcjson inih libzstd zlib) -lbpf -pthread -lm
+MONITOR_LIBS = $(shell pkg-config --libs libcurl libcjson inih libcap-ng libzstd zlib) -lbpf -pthread -lm
 
 ALL += monitor
 
@@ -55,7 +55,7 @@ $(O)/tests/unit/test_door: UNIT_LIBS = $(shell pkg-config --libs libcurl)
 SUITES += $(O)/tests/unit/test_door
 
 # Natively, with the module and the runtime played by the test.
-MONITOR_CHECKS := $(addprefix tests/monitor/check_,monitor.py policy.py recording.py trouble.py kills.py)
+MONITOR_CHECKS := $(addprefix tests/monitor/check_,monitor.py policy.py recording.py trouble.py kills.py witness.py)
 $(MONITOR_CHECKS): monitor $(O)/logserver/logserver
 SUITES += $(MONITOR_CHECKS)
 

@@ -485,6 +485,7 @@ class Stand:
         self.closing.callback(self.nobody.close)
         self.server = f"http://127.0.0.1:{self.nobody.getsockname()[1]}"
         self.spool = self.path("spool")
+        self.witness = ["--no-bpf"]
 
     def __enter__(self):
         return self
@@ -525,7 +526,7 @@ class Stand:
         return ["--snapshot", self.module.path, "--runtime-socket", self.engine.server_address,
                 "--cgroup-root", self.cgroup_root, "--server", self.server, "--spool", self.spool,
                 "--images", self.path("images"), "--compose-dir", self.path("compose"),
-                "--no-compose", "--no-bpf", "--interval", "1"]
+                "--no-compose", *self.witness, "--interval", "1"]
 
     def environment(self):
         return {"PATH": self.path("bin") + ":/usr/bin:/bin:/usr/sbin:/sbin", "HOME": self.dir}

@@ -109,6 +109,18 @@ void bed_wait_empty(const char *path)
 		close(p.fd);
 }
 
+void bed_write(const struct bed_cgroup *cg, const char *name, const char *text)
+{
+	char file[800];
+	int fd;
+
+	snprintf(file, sizeof(file), "%s/%s", cg->path, name);
+	fd = open(file, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		bed_die(file);
+	close(fd);
+}
+
 void bed_remove(const char *path)
 {
 	bed_wait_empty(path);

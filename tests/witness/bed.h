@@ -47,6 +47,8 @@ struct bed_cgroup bed_make_cgroup(const char *format, ...) __attribute__((format
  * its cgroup a moment after its parent could reap it.
  */
 void bed_wait_empty(const char *path);
+/* Writes to one of the cgroup's files. */
+void bed_write(const struct bed_cgroup *cg, const char *name, const char *text);
 void bed_remove(const char *path);
 void bed_remove_all(void);
 

@@ -436,18 +436,6 @@ static int act_kill(void *arg)
 	return kill(*(pid_t *)arg, SIGKILL) != 0;
 }
 
-static void write_control(const struct bed_cgroup *cg, const char *name, const char *text)
-{
-	char file[800];
-	int fd;
-
-	snprintf(file, sizeof(file), "%s/%s", cg->path, name);
-	fd = open(file, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		bed_die(file);
-	close(fd);
-}
-
 /* The event of a child that ended by a signal. */
 static void check_killed(struct witness *w, struct bed_child *c, int number, pid_t killer, bool oom,
 			 const char *name)
@@ -493,7 +481,7 @@ static void test_killers(struct witness *w)
 
 	a = bed_spawn(&cg, act_pause, NULL);
 	b = bed_spawn(&cg, act_pause, NULL);
-	write_control(&cg, "cgroup.kill", "1");
+	bed_write(&cg, "cgroup.kill", "1");
 	check_killed(w, &a, SIGKILL, getpid(), false, "cgroup.kill, the one");
 	check_killed(w, &b, SIGKILL, getpid(), false, "cgroup.kill, the other");
 }
@@ -533,7 +521,7 @@ static void test_init(struct witness *w)
 
 	bed_let_go(&c);
 	bed_reap(&c);
-	write_control(&cg, "cgroup.kill", "1");
+	bed_write(&cg, "cgroup.kill", "1");
 	wait_count(w, 3);
 	for (size_t i = 0; i < seen.count; i++) {
 		if (seen.events[i].init)
@@ -597,15 +585,15 @@ static void test_oom(struct witness *w)
 		return;
 	}
 	strcpy(root.path, bed_cgroup_root);
-	write_control(&root, "cgroup.subtree_control", "+memory");
+	bed_write(&root, "cgroup.subtree_control", "+memory");
 	above = bed_make_cgroup("/docker");
-	write_control(&above, "cgroup.subtree_control", "+memory");
+	bed_write(&above, "cgroup.subtree_control", "+memory");
 	hog_cg = bed_make_cgroup("/docker/%s", bed_new_id());
 	group_cg = bed_make_cgroup("/docker/%s", bed_new_id());
 	innocent_cg = bed_make_cgroup("/docker/%s", bed_new_id());
-	write_control(&hog_cg, "memory.max", "16M");
-	write_control(&group_cg, "memory.max", "16M");
-	write_control(&group_cg, "memory.oom.group", "1");
+	bed_write(&hog_cg, "memory.max", "16M");
+	bed_write(&group_cg, "memory.max", "16M");
+	bed_write(&group_cg, "memory.oom.group", "1");
 
 	/* The kernel tells of an OOM kill with a call trace, which the lab takes for a fault. */
 	level = set_console_level(4);

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "userspace/io/privilege.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <stdbool.h>
+
+int privilege_drop(void)
+{
+	bool dac_override, setpcap;
+
+	if (capng_get_caps_process())
+		return -EIO;
+	dac_override = capng_have_capability(CAPNG_PERMITTED, CAP_DAC_OVERRIDE);
+	setpcap = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
+	if (setpcap) {
+		capng_clear(CAPNG_SELECT_BOUNDS);
+		capng_updatev(CAPNG_ADD, CAPNG_BOUNDING_SET, CAP_DAC_OVERRIDE, CAP_CHOWN, CAP_FOWNER,
+			      CAP_FSETID, CAP_SETGID, CAP_SETUID, -1);
+		if (capng_apply(CAPNG_SELECT_BOUNDS))
+			return -EPERM;
+	}
+	/* The ambient set goes with it. */
+	capng_clear(CAPNG_SELECT_CAPS);
+	if (dac_override)
+		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_DAC_OVERRIDE);
+	return capng_apply(CAPNG_SELECT_CAPS) ? -EPERM : 0;
+}
