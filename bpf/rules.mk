@@ -38,4 +38,7 @@ $(O)/tests/witness/suite: tests/witness/suite $(O)/tests/witness/test_witness $(
 	$(Q)chmod +x $@
 
 SUITES += $(O)/tests/witness/suite
-BENCHES += $(O)/tests/witness/bench_witness
+#: make bench-bpf  what the witness costs, beside other tools: here, and in the lab
+.PHONY: bench-bpf
+bench-bpf: $(O)/tests/witness/bench_witness
+	@tests/bench/bpf/run $<

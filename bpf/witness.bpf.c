@@ -56,7 +56,7 @@ char LICENSE[] SEC("license") = "GPL";
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 20);
+	__uint(max_entries, WITNESS_RING_BYTES);
 } witness_ring SEC(".maps");
 
 /* Without preallocation: a value is over 1 KiB, and most machines need few. */
@@ -153,6 +153,9 @@ struct {
 } witness_scratch SEC(".maps");
 
 static const __u32 zero;
+
+/* Set by user space with the size of the ring. */
+const volatile __u64 witness_wake_bytes = WITNESS_RING_BYTES / WITNESS_RING_WAKE;
 
 static __always_inline void count_drop(__u32 reason)
 {
@@ -272,6 +275,7 @@ static __always_inline void find_killer(struct witness_exit_event *ev, __u64 key
 static __always_inline void send_exit(struct witness_exit_event *ev, struct signal_struct *sig)
 {
 	struct witness_usage *usage;
+	__u64 wake = BPF_RB_NO_WAKEUP;
 	bool lost;
 
 	ev->peak_rss_pages = sig->maxrss;
@@ -279,7 +283,9 @@ static __always_inline void send_exit(struct witness_exit_event *ev, struct sign
 	if (sig->oom_mm)
 		ev->flags |= WITNESS_EXIT_OOM;
 	find_killer(ev, (__u64)sig);
-	lost = bpf_ringbuf_output(&witness_ring, ev, sizeof(*ev), 0);
+	if (bpf_ringbuf_query(&witness_ring, BPF_RB_AVAIL_DATA) >= witness_wake_bytes)
+		wake = BPF_RB_FORCE_WAKEUP;
+	lost = bpf_ringbuf_output(&witness_ring, ev, sizeof(*ev), wake);
 	if (lost)
 		count_drop(WITNESS_DROP_RING);
 	usage = bpf_map_lookup_elem(&witness_usages, &ev->cgroup_id);

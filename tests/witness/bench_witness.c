@@ -4,7 +4,13 @@
  * at an exit, by the kernel's own BPF statistics (which count some 50 to 70 ns
  * for a program that does nothing), and the round trip of a ping-pong with and
  * without it. Needs root.
+ *
+ * bench_witness hold: only keeps a witness, and reads its events as the daemon
+ *	does, until standard input ends
+ * bench_witness fork-exec N: only forks and executes so often, as a load
  */
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,14 +208,64 @@ static void measure(const struct bench *bench, int is_storm)
 	fflush(stdout);
 }
 
-int main(void)
+static int ignore_exit(void *ctx, const struct witness_exit *ev)
+{
+	(void)ctx;
+	(void)ev;
+	return 0;
+}
+
+static int hold(void)
+{
+	struct witness_options options = { .cgroup_root = bed_cgroup_root };
+	char reason[WITNESS_REASON_SIZE];
+	struct pollfd fds[2];
+	struct witness *w;
+
+	if (witness_open(&options, &w, reason, sizeof(reason))) {
+		fprintf(stderr, "%s\n", reason);
+		return 1;
+	}
+	fds[0] = (struct pollfd){ .fd = STDIN_FILENO, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = witness_fd(w), .events = POLLIN };
+	signal(SIGINT, SIG_IGN);
+	while (poll(fds, 2, -1) > 0 && !fds[0].revents)
+		if (witness_drain(w, ignore_exit, NULL) < 0)
+			break;
+	witness_close(w);
+	return 0;
+}
+
+static int fork_exec(int count)
+{
+	for (int i = 0; i < count; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			return 1;
+		if (!pid) {
+			execl("/proc/self/exe", "exit", NULL);
+			_exit(1);
+		}
+		waitpid(pid, NULL, 0);
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
 {
 	struct bench bench = { .program = "witness_switch" };
 
+	if (!strcmp(argv[0], "exit"))
+		return 0;
+	if (argc == 3 && !strcmp(argv[1], "fork-exec"))
+		return fork_exec(atoi(argv[2]));
 	if (bed_find_cgroups()) {
 		fprintf(stderr, "no cgroup v2 is mounted\n");
 		return 1;
 	}
+	if (argc == 2 && !strcmp(argv[1], "hold"))
+		return hold();
 	printf("kernel %s, best of %d\n", bed_release(), REPEATS);
 
 	bench.name = "ping-pong, two containers";

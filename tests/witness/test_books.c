@@ -425,10 +425,18 @@ static int begin_link(const char *kind, const char *memory)
 	return 0;
 }
 
+static int act_pause(void *arg)
+{
+	(void)arg;
+	pause();
+	return 1;
+}
+
 struct storm {
 	struct chain *chain;
 	int memory;
 	pid_t keeper;
+	struct bed_child resident;
 	uint64_t links;		/* at the beginning of the window */
 };
 
@@ -454,7 +462,8 @@ static int act_chain(void *arg)
 
 /*
  * All of a link's CPU is its own: none of it stays in the cgroup with a parent that waits.
- * Links end up as children of a keeper outside, which needs not look at them.
+ * Links end up as children of a keeper outside, which needs not look at them.  One process
+ * that does nothing is there all the time, as a container's first is.
  */
 static struct storm begin_storm(const struct bed_cgroup *cg, enum link kind, double per_s, size_t chains)
 {
@@ -463,6 +472,8 @@ static struct storm begin_storm(const struct bed_cgroup *cg, enum link kind, dou
 	int ready[2];
 	char byte;
 
+	s.resident = bed_spawn(cg, act_pause, NULL);
+	bed_let_go(&s.resident);
 	if (s.memory < 0 || ftruncate(s.memory, sizeof(*s.chain)) || pipe2(ready, O_CLOEXEC))
 		bed_die("memfd");
 	s.chain = mmap(NULL, sizeof(*s.chain), PROT_READ | PROT_WRITE, MAP_SHARED, s.memory, 0);
@@ -471,6 +482,7 @@ static struct storm begin_storm(const struct bed_cgroup *cg, enum link kind, dou
 	s.keeper = fork();
 	if (!s.keeper) {
 		prctl(PR_SET_CHILD_SUBREAPER, 1);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		signal(SIGCHLD, SIG_IGN);
 		for (size_t i = 0; i < chains; i++) {
 			struct bed_child c = bed_spawn(cg, act_chain, &plan);
@@ -506,6 +518,7 @@ static double links_per_s(struct storm *s, double seconds)
 static void end_storm(struct storm *s, const struct bed_cgroup *cg)
 {
 	bed_write(cg, "cgroup.kill", "1");
+	bed_reap(&s->resident);
 	bed_wait_empty(cg->path);
 	kill(s->keeper, SIGKILL);
 	waitpid(s->keeper, NULL, 0);

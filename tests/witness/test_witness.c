@@ -130,7 +130,6 @@ static size_t count_pid(pid_t pid)
 /* Drains until there are @count events. */
 static bool wait_count(struct witness *w, size_t count)
 {
-	struct pollfd p = { .fd = witness_fd(w), .events = POLLIN };
 	uint64_t end = bed_now_us(CLOCK_MONOTONIC) + BED_PATIENCE_MS * 1000ULL;
 
 	for (;;) {
@@ -139,14 +138,13 @@ static bool wait_count(struct witness *w, size_t count)
 			return true;
 		if (bed_now_us(CLOCK_MONOTONIC) > end)
 			return false;
-		poll(&p, 1, 1000);
+		poll(NULL, 0, 5);
 	}
 }
 
 /* The event of @pid, waited for; NULL if it does not come. */
 static const struct witness_exit *wait_event(struct witness *w, pid_t pid, const char **ret_id)
 {
-	struct pollfd p = { .fd = witness_fd(w), .events = POLLIN };
 	uint64_t end = bed_now_us(CLOCK_MONOTONIC) + BED_PATIENCE_MS * 1000ULL;
 
 	for (;;) {
@@ -159,7 +157,7 @@ static const struct witness_exit *wait_event(struct witness *w, pid_t pid, const
 		}
 		if (bed_now_us(CLOCK_MONOTONIC) > end)
 			return NULL;
-		poll(&p, 1, 1000);
+		poll(NULL, 0, 5);
 	}
 }
 
@@ -902,22 +900,34 @@ static void test_ring_full(void)
 	struct witness *w = open_witness(4096);
 	struct witness_drops drops;
 	struct witness_cpu row;
+	struct pollfd p = { .fd = witness_fd(w), .events = POLLIN };
 	int count = 200;
-	struct bed_child c = bed_spawn(&cg, act_storm, &count);
+	struct bed_child c = bed_spawn(&cg, act_exit, &(int){ 0 });
+	bool asleep, awake;
 
 	forget_events();
 	bed_let_go(&c);
 	bed_reap(&c);
 	bed_wait_empty(cg.path);
+	asleep = !poll(&p, 1, 0);
+	wait_count(w, 1);
+	forget_events();
+	c = bed_spawn(&cg, act_storm, &count);
+	bed_let_go(&c);
+	bed_reap(&c);
+	bed_wait_empty(cg.path);
+	awake = poll(&p, 1, BED_PATIENCE_MS) == 1;
 	do
 		row = read_row(w, cg.id);
-	while (row.exits < (uint64_t)count + 1);
+	while (row.exits < (uint64_t)count + 2);
 	drain(w);
 	witness_read_drops(w, &drops);
 	ok(drops.ring_full && seen.count && seen.count + drops.ring_full == (uint64_t)count + 1,
 	   "ring full: %zu events and %llu drops", seen.count, (unsigned long long)drops.ring_full);
 	ok(row.exits_lost == drops.ring_full && near(row.cpu_us, row.exited_us, row.cpu_us / 100),
 	   "ring full: the container's books hold");
+	/* Nothing was to be read at first, then there was. */
+	ok(asleep && awake, "ring full: it wakes who waits for it, but not for each event");
 	witness_close(w);
 }
 

@@ -335,8 +335,10 @@ static int load(struct witness *w, const struct witness_options *options, char *
 	w->skel = witness_bpf__open();
 	if (!w->skel)
 		return explain_load(-errno, reason, size);
-	if (options->ring_bytes)
+	if (options->ring_bytes) {
 		bpf_map__set_max_entries(w->skel->maps.witness_ring, options->ring_bytes);
+		w->skel->rodata->witness_wake_bytes = options->ring_bytes / WITNESS_RING_WAKE;
+	}
 	err = witness_bpf__load(w->skel);
 	return err ? explain_load(err, reason, size) : 0;
 }

@@ -25,8 +25,8 @@ struct witness_options {
 	/* Where cgroup v2 is mounted; default: /sys/fs/cgroup. */
 	const char *cgroup_root;
 	/*
-	 * Bytes of the ring of exit events, 120 for each; a power of two and of
-	 * whole pages. Default: 1 MiB, the exits of 1.7 s at 5 000 a second.
+	 * Bytes of the ring of exit events, 128 for each; a power of two and of
+	 * whole pages. Default: WITNESS_RING_BYTES.
 	 */
 	uint32_t ring_bytes;
 	/* libbpf's messages, one line each; default: nowhere. */
@@ -102,7 +102,10 @@ void witness_close(struct witness *w);
 /* CLOCK_BOOTTIME of its opening: sums of another one are not comparable. */
 uint64_t witness_since_us(const struct witness *w);
 
-/* Readable (poll, epoll) when there are events to drain. Stays the witness's own. */
+/*
+ * Readable (poll, epoll) when a good part of the ring is to be drained, not for each
+ * event. Stays the witness's own.
+ */
 int witness_fd(const struct witness *w);
 
 /**
