@@ -32,13 +32,14 @@ $(WITNESS_PROGRAMS): %: %.o $(O)/tests/witness/bed.o $(O)/userspace/io/witness.o
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -static -o $@ $^ -lbpf -lelf -lz -lpthread
 
 # Root and the lab: see the script.
-$(O)/tests/witness/suite: tests/witness/suite $(O)/tests/witness/test_witness $(O)/tests/witness/test_books
+$(O)/tests/witness/suite: tests/witness/suite $(O)/tests/witness/test_witness $(O)/tests/witness/test_books \
+		monitor $(O)/kmod/6.1/sysinfo.ko guest-6.1
 	$(call msg,COPY,$@)
-	$(Q)printf '#!/bin/sh\nexec $(CURDIR)/tests/witness/suite $(abspath $(O))/tests/witness\n' > $@
+	$(Q)printf '#!/bin/sh\nexec $(CURDIR)/tests/witness/suite $(abspath $(O)) "$$@"\n' > $@
 	$(Q)chmod +x $@
 
 SUITES += $(O)/tests/witness/suite
-#: make bench-bpf  what the witness costs, beside other tools: here, and in the lab
+#: make bench-bpf  what the witness costs, beside other tools: by the clock, and counted in the lab
 .PHONY: bench-bpf
 bench-bpf: $(O)/tests/witness/bench_witness
 	@tests/bench/bpf/run $<

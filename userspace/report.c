@@ -190,6 +190,9 @@ static cJSON *container_json(const struct report *r, const struct decision *d)
 	cJSON_AddNumberToObject(o, "cpu", d->measure->cpu_centi / 100.0);
 	cJSON_AddNumberToObject(o, "memory_current", (double)c->cgroup.memory_bytes);
 	cJSON_AddNumberToObject(o, "processes", c->process_count);
+	cJSON_AddNumberToObject(o, "threads", (double)c->thread_count);
+	if (c->cgroup.has_pids)
+		cJSON_AddNumberToObject(o, "pids_current", (double)c->cgroup.pids);
 	cJSON_AddStringToObject(o, "verdict", d->rule == RULE_SURPLUS ? "kill" : "keep");
 	cJSON_AddStringToObject(o, "rule", rule_text(d->rule));
 	explain_add(o, d);

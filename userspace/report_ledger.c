@@ -64,6 +64,9 @@ void report_ledger_text(const struct plan *plan, const struct ledger_window *win
 		window->unexplained);
 	for (i = 0; i < window->unexplained && i < LEDGER_NAMED_MAX; i++)
 		fprintf(out, "%s%" PRIu32, i ? ", " : ": process ", window->vanished[i].pid);
+	if (sum.oom_exits || sum.oom_kills)
+		fprintf(out, "; %" PRIu64 " killed for want of memory, memory.events says %" PRIu64,
+			sum.oom_exits, sum.oom_kills);
 	if (window->lost)
 		fprintf(out, "; %zu more with their events lost", window->lost);
 	if (window->undead)
@@ -131,6 +134,8 @@ void report_books_json(const struct reconcile_books *b, cJSON *o)
 	cJSON_AddNumberToObject(o, "tolerance_us", (double)b->tolerance_us);
 	cJSON_AddNumberToObject(o, "exits", (double)b->exits);
 	cJSON_AddNumberToObject(o, "exits_lost", (double)b->exits_lost);
+	cJSON_AddNumberToObject(o, "oom_exits", (double)b->oom_exits);
+	cJSON_AddNumberToObject(o, "oom_kills", (double)b->oom_kills);
 	cJSON_AddNumberToObject(o, "explained", percent(b, true));
 	cJSON_AddNumberToObject(o, "explained_without_witness", percent(b, false));
 }

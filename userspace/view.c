@@ -94,6 +94,7 @@ static int see_witness(const struct setup *s, struct view_exits *exits, struct v
 			.exits = rows[i].exits,
 			.exits_lost = rows[i].exits_lost,
 			.lost_us = rows[i].lost_us,
+			.oom_exits = rows[i].oom_exits,
 			.removed = rows[i].removed,
 		};
 		memcpy(v->sums[i].id, rows[i].container_id, sizeof(v->sums[i].id));

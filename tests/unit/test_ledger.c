@@ -21,7 +21,7 @@ struct moment {
 	struct snapshot_process processes[MOST];
 	char paths[MOST][80];
 	struct {
-		uint64_t cgroup_id, us;
+		uint64_t cgroup_id, us, oom_kills;
 	} cpus[MOST];
 	size_t cpu_count;
 	struct ledger_sum sums[MOST];
@@ -121,6 +121,8 @@ static void read_sum(void)
 	sum->exits = next_number();
 	while ((word = next_word())) {
 		sum->removed |= !strcmp(word, "removed");
+		if (!strcmp(word, "oom"))
+			sum->oom_exits = next_number();
 		if (!strcmp(word, "lost")) {
 			sum->exits_lost = next_number();
 			sum->lost_us = next_number();
@@ -162,7 +164,8 @@ static void close_moment(void)
 		if (c)
 			c->cgroup = (struct model_cgroup){ .known = true, .has_cpu = true,
 							   .inode = now->cpus[i].cgroup_id,
-							   .cpu_us = now->cpus[i].us };
+							   .cpu_us = now->cpus[i].us, .has_oom = true,
+							   .oom_kills = now->cpus[i].oom_kills };
 	}
 	model_compare(now->model, last ? last->model : NULL);
 	ledger_window_free(&story.window);
@@ -245,6 +248,8 @@ static void check_books(void)
 		NUMBER("apart", b->apart_us);
 		NUMBER("exits", b->exits);
 		NUMBER("exits_lost", b->exits_lost);
+		NUMBER("oom_exits", b->oom_exits);
+		NUMBER("oom_kills", b->oom_kills);
 		NUMBER("explained", reconcile_explained(b, true));
 		NUMBER("alone", reconcile_explained(b, false));
 		else
@@ -322,6 +327,8 @@ static void play_line(char *line)
 		n = story.now->cpu_count++;
 		story.now->cpus[n].cgroup_id = next_number();
 		story.now->cpus[n].us = next_number();
+		if (next_word())
+			story.now->cpus[n].oom_kills = next_number();
 	} else if (!strcmp(word, "sum")) {
 		read_sum();
 	} else if (!strcmp(word, "witness")) {

@@ -13,7 +13,8 @@ static struct model_process processes[] = {
 	{ .pid = 4194304, .container = 1, .start_us = 0, .cpu_us = 0 },
 };
 static const struct ledger_sum sums[] = {
-	{ .id = "a", .container_cgroup_id = 7, .cpu_us = 8, .exits = 9, .exits_lost = 10, .lost_us = 11 },
+	{ .id = "a", .container_cgroup_id = 7, .cpu_us = 8, .exits = 9, .exits_lost = 10, .lost_us = 11,
+	  .oom_exits = 12 },
 	{ .id = "c", .container_cgroup_id = UINT64_MAX, .cpu_us = 1, .removed = true },
 };
 static const struct ledger_exit exits[] = {
@@ -48,18 +49,21 @@ static struct look make(struct host *h)
 	strcpy(c->name, "n\xff\n");
 	c->pid = 6;
 	c->process_count = 8;
+	c->thread_count = 11;
 	c->vsz_kib = 9;
 	c->rss_kib = 10;
 	c->memory_percent = 12.5;
 	c->self = c->dying = true;
 	c->comebacks = 5;
 	c->cgroup = (struct model_cgroup){ .known = true, .has_cpu = true, .inode = 1,
-					   .memory_bytes = 2, .inactive_bytes = 3, .cpu_us = 4 };
+					   .memory_bytes = 2, .inactive_bytes = 3, .cpu_us = 4,
+					   .has_oom = true, .oom_kills = 5, .pids = 6 };
 	c->runtime = (struct model_runtime){ .known = true, .is_protected = true, .name = "x",
 					     .image = "y", .labels = labels,
 					     .labels_len = sizeof(labels) - 1 };
 	c = host_add(h, "b", 0, 0);
-	c->cgroup = (struct model_cgroup){ .has_memory = true, .has_inactive = true };
+	c->cgroup = (struct model_cgroup){ .has_memory = true, .has_inactive = true,
+					   .has_pids = true };
 	c->runtime = (struct model_runtime){ .running = true, .log_server = true, .labels_cut = true };
 	return l;
 }
@@ -88,6 +92,11 @@ static void same_container(const struct model_container *a, const struct model_c
 	SAME(cgroup.inode);
 	SAME(cgroup.memory_bytes);
 	SAME(cgroup.inactive_bytes);
+	SAME(cgroup.has_oom);
+	SAME(cgroup.has_pids);
+	SAME(cgroup.oom_kills);
+	SAME(cgroup.pids);
+	SAME(thread_count);
 	SAME(cgroup.cpu_us);
 	SAME(runtime.known);
 	SAME(runtime.running);

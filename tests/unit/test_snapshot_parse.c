@@ -9,7 +9,7 @@
 	"\"TotalRAM\":100,\"FreeRAM\":40,\"UsedRAM\":60,\"AvailableRAM\":50,\"CPUs\":2,"
 #define PROCESS(pid, extra) \
 	"{\"PID\":" pid ",\"PPID\":1,\"Name\":\"n\",\"ContainerID\":\"c\",\"Runtime\":\"docker\"," \
-	"\"Cgroup\":\"/docker/c\",\"CgroupID\":8,\"State\":\"S\",\"StartTimeUs\":1,\"Vsz\":2,\"Rss\":3," \
+	"\"Cgroup\":\"/docker/c\",\"CgroupID\":8,\"State\":\"S\",\"Threads\":1,\"StartTimeUs\":1,\"Vsz\":2,\"Rss\":3," \
 	"\"MemoryUsage\":1.23,\"CPUUsage\":4.5" extra "}"
 #define GOOD PROCESS("7", ",\"CPUTimeUs\":6")
 

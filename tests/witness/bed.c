@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/klog.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -215,6 +217,55 @@ void bed_reap(struct bed_child *c)
 	while (wait4(c->pid, &c->status, 0, &c->usage) < 0)
 		if (errno != EINTR)
 			bed_die("wait4");
+}
+
+/* Memory. */
+
+int bed_act_hog(void *arg)
+{
+	size_t size = *(size_t *)arg;
+	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	return memory == MAP_FAILED;
+}
+
+bool bed_has_memory(void)
+{
+	struct bed_cgroup root = {}, above;
+	char file[300], line[256] = "";
+	FILE *f;
+
+	snprintf(file, sizeof(file), "%s/cgroup.controllers", bed_cgroup_root);
+	f = fopen(file, "re");
+	if (f) {
+		if (!fgets(line, sizeof(line), f))
+			line[0] = '\0';
+		fclose(f);
+	}
+	if (!strstr(line, "memory")) {
+		bed_note("no OOM kills here: another cgroup version has the memory controller");
+		return false;
+	}
+	strcpy(root.path, bed_cgroup_root);
+	bed_write(&root, "cgroup.subtree_control", "+memory");
+	above = bed_make_cgroup("/docker");
+	bed_write(&above, "cgroup.subtree_control", "+memory");
+	return true;
+}
+
+int bed_console_level(int level)
+{
+	int old = 7;
+	FILE *f = fopen("/proc/sys/kernel/printk", "re");
+
+	if (f) {
+		if (fscanf(f, "%d", &old) != 1)
+			old = 7;
+		fclose(f);
+	}
+	klogctl(8, NULL, level);
+	return old;
 }
 
 int bed_find_cgroups(void)

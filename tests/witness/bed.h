@@ -3,6 +3,7 @@
 #ifndef TESTS_WITNESS_BED_H
 #define TESTS_WITNESS_BED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -59,5 +60,17 @@ const char *bed_new_id(void);
 struct bed_child bed_spawn(const struct bed_cgroup *cg, bed_act_fn act, void *arg);
 void bed_let_go(struct bed_child *c);
 void bed_reap(struct bed_child *c);
+
+
+/* Makes containers' cgroups have a memory controller; notes why not, where there is none. */
+bool bed_has_memory(void);
+/* Fills so many bytes (size_t) of memory. */
+int bed_act_hog(void *arg);
+/*
+ * Only what is more urgent than the level reaches the console; returns what it was. The
+ * kernel tells of an OOM kill with a call trace, which the lab takes for a fault: 4 is
+ * more urgent than that, and less than a fault.
+ */
+int bed_console_level(int level);
 
 #endif

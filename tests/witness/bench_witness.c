@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the witness costs: nanoseconds of its programs at a context switch and
- * at an exit, by the kernel's own BPF statistics (which count some 50 to 70 ns
- * for a program that does nothing), and the round trip of a ping-pong with and
- * without it. Needs root.
+ * What the witness costs: how much slower a ping-pong between two processes on
+ * one CPU, and fork, exit and wait become with it, and with each of the tools
+ * whose commands are given; and the nanoseconds of its programs by the kernel's
+ * own BPF statistics, which count some 50 to 70 ns for a program that does
+ * nothing. Prints a table in Markdown. Needs root.
  *
+ * bench_witness [COMMAND...]
  * bench_witness hold: only keeps a witness, and reads its events as the daemon
  *	does, until standard input ends
  * bench_witness fork-exec N: only forks and executes so often, as a load
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,8 +26,8 @@
 #include "tests/witness/bed.h"
 #include "userspace/io/witness.h"
 
-#define ROUNDS 100000
-#define EXITS 5000
+#define ROUNDS 20000
+#define EXITS 1000
 #define REPEATS 5
 
 struct cost {
@@ -51,6 +54,17 @@ static struct cost read_cost(const char *name)
 		close(fd);
 	}
 	return cost;
+}
+
+/* Of all loaded programs, but those of the system's own that are there before. */
+static size_t count_programs(void)
+{
+	__u32 id = 0;
+	size_t n = 0;
+
+	while (!bpf_prog_get_next_id(id, &id))
+		n++;
+	return n;
 }
 
 struct ping_pong {
@@ -161,51 +175,111 @@ static struct holder hold_witness(void)
 	return holder;
 }
 
-static void release_witness(struct holder holder)
+/* Another tool, at work when all of its programs are loaded. */
+static struct holder hold_tool(char *command)
 {
-	close(holder.end);
-	waitpid(holder.pid, NULL, 0);
+	size_t before = count_programs(), now = before;
+	struct holder holder = { .end = -1 };
+	int still = 0;
+
+	holder.pid = fork();
+	if (!holder.pid) {
+		int null = open("/dev/null", O_RDWR);
+
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+		execl("/bin/sh", "sh", "-c", command, NULL);
+		_exit(127);
+	}
+	while (still < 20) {
+		size_t n = count_programs();
+
+		still = n > before && n == now ? still + 1 : 0;
+		now = n;
+		if (waitpid(holder.pid, NULL, WNOHANG) == holder.pid)
+			bed_die(command);
+		poll(NULL, 0, 50);
+	}
+	return holder;
 }
 
-struct bench {
+static void release(struct holder holder)
+{
+	size_t loaded = count_programs();
+
+	if (holder.end >= 0)
+		close(holder.end);
+	else
+		kill(holder.pid, SIGINT);
+	waitpid(holder.pid, NULL, 0);
+	/* They go after a grace period. */
+	while (count_programs() >= loaded)
+		poll(NULL, 0, 10);
+}
+
+/* What is done with and without a tool. */
+struct load {
 	const char *name;
-	const char *program;
-	struct bed_cgroup a, b;	/* the same cgroup: a storm in it */
+	struct bed_cgroup a, b;		/* of the two ends of a ping-pong; the same: a storm in it */
+	const char *programs[3];	/* the witness's, that it runs */
 };
 
-static double run(const struct bench *bench, int is_storm)
+static double run(const struct load *load)
 {
-	return is_storm ? storm(&bench->a) : ping_pong(&bench->a, &bench->b);
+	return strcmp(load->name, "fork+exit") ? ping_pong(&load->a, &load->b) : storm(&load->a);
 }
 
-/* The best of some pairs, with and without in turn: noise only adds. */
-static void measure(const struct bench *bench, int is_storm)
+/* The best of some: noise only adds. */
+static double best(const struct load *load)
 {
-	double on = 1e18, off = 1e18, ns = 1e18, t;
+	double ns = 1e18;
 
 	for (int i = 0; i < REPEATS; i++) {
-		struct holder holder;
-		struct cost before, after;
-		int stats;
+		double t = run(load);
 
-		t = run(bench, is_storm);
-		off = t < off ? t : off;
-		holder = hold_witness();
-		t = run(bench, is_storm);
-		on = t < on ? t : on;
-		/* The statistics cost more than the programs: in a run of their own. */
-		stats = bpf_enable_stats(BPF_STATS_RUN_TIME);
-		before = read_cost(bench->program);
-		run(bench, is_storm);
-		after = read_cost(bench->program);
-		t = (double)(after.ns - before.ns) / (after.runs - before.runs);
 		ns = t < ns ? t : ns;
-		close(stats);
-		release_witness(holder);
 	}
-	printf("%-36s %-21s %7.1f ns/run  without %9.0f ns, with %9.0f ns: %+.2f %%\n", bench->name,
-	       bench->program, ns, off, on, (on - off) * 100 / off);
-	fflush(stdout);
+	return ns;
+}
+
+/* The statistics cost more than the programs: in a run of their own. */
+static void print_costs(const struct load *load)
+{
+	struct cost before[3], after;
+	int stats = bpf_enable_stats(BPF_STATS_RUN_TIME);
+
+	for (size_t i = 0; i < 3 && load->programs[i]; i++)
+		before[i] = read_cost(load->programs[i]);
+	run(load);
+	for (size_t i = 0; i < 3 && load->programs[i]; i++) {
+		after = read_cost(load->programs[i]);
+		printf("%s%s %.0f", i ? ", " : "", load->programs[i],
+		       (double)(after.ns - before[i].ns) / (double)(after.runs - before[i].runs));
+	}
+	close(stats);
+}
+
+/* @command: of a tool; NULL: the witness. */
+static void measure(const struct load *loads, size_t count, char *command)
+{
+	double without[8];
+	struct holder holder;
+
+	for (size_t i = 0; i < count; i++)
+		without[i] = best(&loads[i]);
+	holder = command ? hold_tool(command) : hold_witness();
+	for (size_t i = 0; i < count; i++) {
+		double with = best(&loads[i]);
+
+		printf("| %s | %s | %.0f | %.0f | %+.2f | ", command ? command : "the witness",
+		       loads[i].name, without[i], with, (with / without[i] - 1) * 100);
+		if (!command)
+			print_costs(&loads[i]);
+		printf(" |\n");
+		fflush(stdout);
+	}
+	release(holder);
 }
 
 static int ignore_exit(void *ctx, const struct witness_exit *ev)
@@ -254,7 +328,13 @@ static int fork_exec(int count)
 
 int main(int argc, char **argv)
 {
-	struct bench bench = { .program = "witness_switch" };
+	struct load loads[] = {
+		{ .name = "pipe, two containers", .programs = { "witness_switch" } },
+		{ .name = "pipe, one container", .programs = { "witness_switch" } },
+		{ .name = "pipe, no container", .programs = { "witness_switch" } },
+		{ .name = "fork+exit",
+		  .programs = { "witness_process_exit", "witness_switch", "witness_signal" } },
+	};
 
 	if (!strcmp(argv[0], "exit"))
 		return 0;
@@ -266,22 +346,15 @@ int main(int argc, char **argv)
 	}
 	if (argc == 2 && !strcmp(argv[1], "hold"))
 		return hold();
-	printf("kernel %s, best of %d\n", bed_release(), REPEATS);
-
-	bench.name = "ping-pong, two containers";
-	bench.a = bed_make_cgroup("/docker/%s", bed_new_id());
-	bench.b = bed_make_cgroup("/docker/%s", bed_new_id());
-	measure(&bench, 0);
-	bench.name = "ping-pong, one container";
-	bench.b = bench.a;
-	measure(&bench, 0);
-	bench.name = "fork and exit, one container";
-	bench.program = "witness_process_exit";
-	measure(&bench, 1);
-	bench.name = "ping-pong, no container";
-	bench.program = "witness_switch";
-	bench.a = bench.b = bed_make_cgroup("/bench-witness");
-	measure(&bench, 0);
+	loads[0].a = loads[1].a = loads[1].b = loads[3].a = bed_make_cgroup("/docker/%s", bed_new_id());
+	loads[0].b = bed_make_cgroup("/docker/%s", bed_new_id());
+	loads[2].a = loads[2].b = bed_make_cgroup("/bench-witness");
+	printf("Linux %s, %ld CPUs, best of %d.\n\n", bed_release(), sysconf(_SC_NPROCESSORS_ONLN), REPEATS);
+	printf("| with | load | ns alone | ns with it | slower by %% | its programs' ns a run |\n"
+	       "|---|---|---|---|---|---|\n");
+	measure(loads, sizeof(loads) / sizeof(loads[0]), NULL);
+	for (int i = 1; i < argc; i++)
+		measure(loads, sizeof(loads) / sizeof(loads[0]), argv[i]);
 	bed_remove_all();
 	return 0;
 }

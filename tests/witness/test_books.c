@@ -4,9 +4,10 @@
  * and a collector that plays the module by /proc, so that it runs where no module can be
  * loaded.  Needs root and BPF; skips without.
  *
- * test_books [--own-machine] [--record FILE]
- *	--own-machine: it may set kernel.pid_max, and make the machine run out of memory
+ * test_books [--own-machine | --record FILE | --storm]
+ *	--own-machine: it may set kernel.pid_max
  *	--record: write windows of a storm as tests/fixtures/ledger wants them
+ *	--storm: a container with a storm, whose id is printed, until standard input ends
  */
 #include <dirent.h>
 #include <errno.h>
@@ -230,6 +231,7 @@ static struct view take_view(struct watch *w)
 			.exits = rows[i].exits,
 			.exits_lost = rows[i].exits_lost,
 			.lost_us = rows[i].lost_us,
+			.oom_exits = rows[i].oom_exits,
 			.removed = rows[i].removed,
 		};
 		snprintf(v.sums[i].id, sizeof(v.sums[i].id), "%s", rows[i].container_id);
@@ -733,6 +735,61 @@ static void test_reuse(void)
 	set_pid_max("32768");
 }
 
+/* The OOM killer's victim is in both books, its neighbour in none. */
+static void test_oom(void)
+{
+	const size_t size = 64 << 20;
+	struct bed_cgroup tight, wide;
+	struct reconcile_books b;
+	struct bed_child hogs[2], residents[2];
+	struct watch w;
+	int level;
+
+	if (!bed_has_memory())
+		return;
+	tight = bed_make_cgroup("/docker/%s", bed_new_id());
+	wide = bed_make_cgroup("/docker/%s", bed_new_id());
+	bed_write(&tight, "memory.max", "16M");
+	w = begin(0);
+	residents[0] = bed_spawn(&tight, act_pause, NULL);
+	residents[1] = bed_spawn(&wide, act_pause, NULL);
+	first_look(&w);
+	level = bed_console_level(4);
+	hogs[0] = bed_spawn(&tight, bed_act_hog, (void *)&size);
+	hogs[1] = bed_spawn(&wide, bed_act_hog, (void *)&size);
+	for (size_t i = 0; i < 2; i++) {
+		bed_let_go(&hogs[i]);
+		bed_reap(&hogs[i]);
+	}
+	bed_console_level(level);
+	look(&w, 10, true);
+	b = books_of(&w, &tight);
+	ok(b.oom_exits == 1 && b.oom_kills == 1 && b.verdict == RECONCILE_AGREED,
+	   "out of memory: %" PRIu64 " seen to die of it, %" PRIu64 " by memory.events", b.oom_exits,
+	   b.oom_kills);
+	b = books_of(&w, &wide);
+	ok(!b.oom_exits && !b.oom_kills && b.exits == 1, "as much memory without a limit: no OOM kill");
+	for (size_t i = 0; i < 2; i++) {
+		kill(residents[i].pid, SIGKILL);
+		bed_reap(&residents[i]);
+	}
+	end(&w);
+}
+
+/* A storm for somebody else to look at, until it is killed. */
+static int only_storm(void)
+{
+	struct bed_cgroup cg = bed_make_cgroup("/docker/%s", bed_new_id());
+	struct storm s = begin_storm(&cg, LINK_FORK, STORM_PER_S, 2);
+
+	printf("%s\n", strrchr(cg.path, '/') + 1);
+	fflush(stdout);
+	getchar();
+	end_storm(&s, &cg);
+	bed_remove_all();
+	return 0;
+}
+
 /* Windows for the ledger's unit test: few processes, and all that can happen to them. */
 static void write_fixture(void)
 {
@@ -773,6 +830,8 @@ int main(int argc, char **argv)
 		printf("1..0 # SKIP %s: no cgroup v2 is mounted\n", bed_release());
 		return 0;
 	}
+	if (argc == 2 && !strcmp(argv[1], "--storm"))
+		return only_storm();
 	err = witness_open(&options, &w, reason, sizeof(reason));
 	if (err == -EPERM || err == -ENOENT) {
 		printf("1..0 # SKIP %s: %s\n", bed_release(), reason);
@@ -796,6 +855,7 @@ int main(int argc, char **argv)
 	test_brief();
 	test_lost();
 	test_restart();
+	test_oom();
 	if (own_machine)
 		test_reuse();
 	bed_remove_all();

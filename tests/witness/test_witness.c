@@ -17,8 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/klog.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -532,60 +530,15 @@ static void test_init(struct witness *w)
 	   "PID namespace: its first process is told from the others");
 }
 
-static int act_hog(void *arg)
-{
-	size_t size = *(size_t *)arg;
-	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-
-	return memory == MAP_FAILED;
-}
-
-static bool has_memory_controller(void)
-{
-	char file[300], line[256] = "";
-	FILE *f;
-
-	snprintf(file, sizeof(file), "%s/cgroup.controllers", bed_cgroup_root);
-	f = fopen(file, "re");
-	if (f) {
-		if (!fgets(line, sizeof(line), f))
-			line[0] = '\0';
-		fclose(f);
-	}
-	return strstr(line, "memory");
-}
-
-/* Returns the level it had: only what is more urgent reaches the console. */
-static int set_console_level(int level)
-{
-	int old = 7;
-	FILE *f = fopen("/proc/sys/kernel/printk", "re");
-
-	if (f) {
-		if (fscanf(f, "%d", &old) != 1)
-			old = 7;
-		fclose(f);
-	}
-	klogctl(8, NULL, level);
-	return old;
-}
-
 static void test_oom(struct witness *w)
 {
 	const size_t size = 64 << 20;
-	struct bed_cgroup root = {}, above, hog_cg, group_cg, innocent_cg;
+	struct bed_cgroup hog_cg, group_cg, innocent_cg;
 	struct bed_child hog, innocent, mate;
 	int level;
 
-	if (!has_memory_controller()) {
-		bed_note("no OOM kills here: another cgroup version has the memory controller");
+	if (!bed_has_memory())
 		return;
-	}
-	strcpy(root.path, bed_cgroup_root);
-	bed_write(&root, "cgroup.subtree_control", "+memory");
-	above = bed_make_cgroup("/docker");
-	bed_write(&above, "cgroup.subtree_control", "+memory");
 	hog_cg = bed_make_cgroup("/docker/%s", bed_new_id());
 	group_cg = bed_make_cgroup("/docker/%s", bed_new_id());
 	innocent_cg = bed_make_cgroup("/docker/%s", bed_new_id());
@@ -594,16 +547,16 @@ static void test_oom(struct witness *w)
 	bed_write(&group_cg, "memory.oom.group", "1");
 
 	/* The kernel tells of an OOM kill with a call trace, which the lab takes for a fault. */
-	level = set_console_level(4);
-	innocent = bed_spawn(&innocent_cg, act_hog, (void *)&size);
+	level = bed_console_level(4);
+	innocent = bed_spawn(&innocent_cg, bed_act_hog, (void *)&size);
 	bed_let_go(&innocent);
-	hog = bed_spawn(&hog_cg, act_hog, (void *)&size);
+	hog = bed_spawn(&hog_cg, bed_act_hog, (void *)&size);
 	bed_let_go(&hog);
 	check_killed(w, &hog, SIGKILL, 0, true, "a hog beyond its memory.max");
 	check_event(w, &hog, &hog_cg, &hog_cg, strrchr(hog_cg.path, '/') + 1, "OOM kill");
 	ok(read_row(w, hog_cg.id).oom_exits == 1, "OOM kill: in its container's books");
 
-	hog = bed_spawn(&group_cg, act_hog, (void *)&size);
+	hog = bed_spawn(&group_cg, bed_act_hog, (void *)&size);
 	mate = bed_spawn(&group_cg, act_pause, NULL);
 	bed_let_go(&hog);
 	check_killed(w, &hog, SIGKILL, 0, true, "memory.oom.group, the hog");
@@ -614,7 +567,7 @@ static void test_oom(struct witness *w)
 		    "the innocent");
 	ok(WIFEXITED(innocent.status) && !read_row(w, innocent_cg.id).oom_exits,
 	   "as much memory without a limit: no OOM kill");
-	set_console_level(level);
+	bed_console_level(level);
 }
 
 static void test_nested(struct witness *w)

@@ -273,7 +273,8 @@ static void finish(struct closing *c)
 static bool went_back(const struct ledger_sum *now, const struct ledger_sum *then)
 {
 	return now->cpu_us < then->cpu_us || now->exits < then->exits ||
-	       now->exits_lost < then->exits_lost || now->lost_us < then->lost_us;
+	       now->exits_lost < then->exits_lost || now->lost_us < then->lost_us ||
+	       now->oom_exits < then->oom_exits;
 }
 
 /* The growth of the witness's sums; one that began in the window grew from nothing. */
@@ -291,6 +292,7 @@ static bool sum_window(const struct closing *c, const struct ledger_sum *now, st
 	ret->exits -= then->exits;
 	ret->exits_lost -= then->exits_lost;
 	ret->lost_us -= then->lost_us;
+	ret->oom_exits -= then->oom_exits;
 	return true;
 }
 
@@ -316,6 +318,7 @@ static void enter_sum(struct ledger *l, const struct closing *c, const struct le
 	b->scheduler_us = window.cpu_us;
 	b->exits_lost = window.exits_lost;
 	b->lost_us = window.lost_us;
+	b->oom_exits = window.oom_exits;
 	b->skew_us = -(int64_t)ahead_us(l, now->container_cgroup_id);
 }
 
@@ -562,6 +565,7 @@ int ledger_close(struct ledger *l, const struct model *m, const struct model *la
 		books[i].joined_us = container->cpu_new_us;
 		books[i].has_cgroup = container->has_cgroup_window;
 		books[i].cgroup_us = container->cgroup_window_us;
+		books[i].oom_kills = container->oom_window;
 	}
 	if (!now || !then || now->since_us != then->since_us) {
 		ledger_begin(l, m);

@@ -86,6 +86,7 @@ static void put_container(struct look_bytes *to, const struct model_container *c
 {
 	const bool flags[] = {
 		c->cgroup.known, c->cgroup.has_memory, c->cgroup.has_cpu, c->cgroup.has_inactive,
+		c->cgroup.has_oom, c->cgroup.has_pids,
 		c->runtime.known, c->runtime.running, c->runtime.is_protected, c->runtime.log_server,
 		c->runtime.labels_cut, c->self, c->dying,
 	};
@@ -98,6 +99,7 @@ static void put_container(struct look_bytes *to, const struct model_container *c
 	put_number(to, c->pid);
 	put_number(to, c->start_us);
 	put_number(to, c->process_count);
+	put_number(to, c->thread_count);
 	put_number(to, c->vsz_kib);
 	put_number(to, c->rss_kib);
 	memcpy(&percent, &c->memory_percent, sizeof(percent));
@@ -107,6 +109,8 @@ static void put_container(struct look_bytes *to, const struct model_container *c
 	put_number(to, c->cgroup.inode);
 	put_number(to, c->cgroup.memory_bytes);
 	put_number(to, c->cgroup.inactive_bytes);
+	put_number(to, c->cgroup.oom_kills);
+	put_number(to, c->cgroup.pids);
 	put_number(to, c->cgroup.cpu_us);
 	put_text(to, c->runtime.name);
 	put_text(to, c->runtime.image);
@@ -121,6 +125,7 @@ static void put_sum(struct look_bytes *to, const struct ledger_sum *sum)
 	put_number(to, sum->exits);
 	put_number(to, sum->exits_lost);
 	put_number(to, sum->lost_us);
+	put_number(to, sum->oom_exits);
 	put_number(to, sum->removed);
 }
 
@@ -305,6 +310,7 @@ static void get_container(struct source *s, struct model_container *c)
 {
 	bool *const flags[] = {
 		&c->cgroup.known, &c->cgroup.has_memory, &c->cgroup.has_cpu, &c->cgroup.has_inactive,
+		&c->cgroup.has_oom, &c->cgroup.has_pids,
 		&c->runtime.known, &c->runtime.running, &c->runtime.is_protected,
 		&c->runtime.log_server, &c->runtime.labels_cut, &c->self, &c->dying,
 	};
@@ -317,6 +323,7 @@ static void get_container(struct source *s, struct model_container *c)
 	c->pid = (uint32_t)get_number(s, UINT32_MAX);
 	c->start_us = get_number(s, UINT64_MAX);
 	c->process_count = (uint32_t)get_number(s, UINT32_MAX);
+	c->thread_count = get_number(s, UINT64_MAX);
 	c->vsz_kib = get_number(s, UINT64_MAX);
 	c->rss_kib = get_number(s, UINT64_MAX);
 	percent = get_number(s, UINT64_MAX);
@@ -326,6 +333,8 @@ static void get_container(struct source *s, struct model_container *c)
 	c->cgroup.inode = get_number(s, UINT64_MAX);
 	c->cgroup.memory_bytes = get_number(s, UINT64_MAX);
 	c->cgroup.inactive_bytes = get_number(s, UINT64_MAX);
+	c->cgroup.oom_kills = get_number(s, UINT64_MAX);
+	c->cgroup.pids = get_number(s, UINT64_MAX);
 	c->cgroup.cpu_us = get_number(s, UINT64_MAX);
 	get_text(s, c->runtime.name, sizeof(c->runtime.name));
 	get_text(s, c->runtime.image, sizeof(c->runtime.image));
@@ -346,8 +355,8 @@ static void *get_array(struct source *s, size_t count, size_t size)
 /* In the order that model_find() needs. */
 static void get_containers(struct source *s, struct model *m)
 {
-	/* Of its 20 parts each has at least a byte. */
-	size_t i, count = get_count(s, 20, LOOK_CONTAINERS_MAX);
+	/* Of its 23 parts each has at least a byte. */
+	size_t i, count = get_count(s, 23, LOOK_CONTAINERS_MAX);
 
 	m->containers = get_array(s, count, sizeof(*m->containers));
 	for (i = 0; i < count && !s->err; i++) {
@@ -386,6 +395,7 @@ static void get_sum(struct source *s, struct ledger_sum *sum)
 	sum->exits = get_number(s, UINT64_MAX);
 	sum->exits_lost = get_number(s, UINT64_MAX);
 	sum->lost_us = get_number(s, UINT64_MAX);
+	sum->oom_exits = get_number(s, UINT64_MAX);
 	sum->removed = get_number(s, 1);
 }
 
@@ -413,7 +423,7 @@ static void get_witness(struct source *s, struct judge_sight *sight)
 	sight->witness = get_number(s, 1);
 	sight->reading.since_us = get_number(s, UINT64_MAX);
 	sight->reading.unplaced = get_number(s, UINT64_MAX);
-	count = get_count(s, 7, LOOK_CONTAINERS_MAX);
+	count = get_count(s, 8, LOOK_CONTAINERS_MAX);
 	sums = get_array(s, count, sizeof(*sums));
 	sight->reading.sums = sums;
 	for (i = 0; i < count && !s->err; i++)

@@ -96,6 +96,7 @@ int model_new(const struct snapshot *s, struct model **ret)
 				continue;
 			}
 			c->process_count++;
+			c->thread_count += p->threads;
 			c->vsz_kib += p->vsz_kib;
 			c->rss_kib += p->rss_kib;
 			c->memory_percent += p->memory_percent;
@@ -158,6 +159,8 @@ void model_compare(struct model *m, const struct model *last)
 		c->has_window = true;
 		c->has_cgroup_window = c->cgroup.has_cpu && then->cgroup.has_cpu;
 		c->cgroup_window_us = growth(c->cgroup.cpu_us, then->cgroup.cpu_us);
+		if (c->cgroup.has_oom && then->cgroup.has_oom)
+			c->oom_window = growth(c->cgroup.oom_kills, then->cgroup.oom_kills);
 	}
 	for (i = 0; i < m->process_count; i++) {
 		const struct model_process *p = &m->processes[i];

@@ -30,6 +30,10 @@ struct model_cgroup {
 	uint64_t memory_bytes;	/* memory.current */
 	uint64_t inactive_bytes; /* memory.stat inactive_file: cache that can go at once */
 	uint64_t cpu_us;	/* cpu.stat usage_usec */
+	bool has_oom;
+	bool has_pids;
+	uint64_t oom_kills;	/* memory.events oom_kill */
+	uint64_t pids;		/* pids.current: threads, dead ones that nobody has waited for too */
 };
 
 /* What the runtime says of a container; filled in by the caller. */
@@ -62,6 +66,7 @@ struct model_container {
 	char name[MODEL_NAME_SIZE];
 	uint64_t start_us;		/* CLOCK_BOOTTIME, of the oldest */
 	uint32_t process_count;
+	uint64_t thread_count;
 	uint64_t vsz_kib;
 	uint64_t rss_kib;
 	double memory_percent;		/* of the machine's RAM */
@@ -78,6 +83,7 @@ struct model_container {
 	uint64_t cpu_window_us;		/* of its live processes, by the module */
 	uint64_t cpu_new_us;		/* of that, of those born in the window */
 	uint64_t cgroup_window_us;	/* by cpu.stat */
+	uint64_t oom_window;		/* by memory.events; 0 if that could not be read */
 };
 
 struct model_process {

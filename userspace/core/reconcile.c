@@ -101,6 +101,8 @@ void reconcile_add(struct reconcile_books *to, const struct reconcile_books *b)
 	to->cgroup_us += b->cgroup_us;
 	to->exits += b->exits;
 	to->exits_lost += b->exits_lost;
+	to->oom_exits += b->oom_exits;
+	to->oom_kills += b->oom_kills;
 }
 
 uint32_t reconcile_explained(const struct reconcile_books *b, bool witness)

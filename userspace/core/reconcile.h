@@ -44,6 +44,8 @@ struct reconcile_books {
 	uint64_t tolerance_us;
 	uint64_t exits;			/* deaths in exited_us */
 	uint64_t exits_lost;
+	uint64_t oom_exits;		/* by the OOM killer, as the witness saw it */
+	uint64_t oom_kills;		/* likewise, as memory.events has it */
 };
 
 /*

@@ -85,6 +85,7 @@ static void get_process(struct cursor *at, struct snapshot_process *p)
 	p->rss_kib = get_integer(at, "Rss", EXACT_MAX);
 	p->cpu_us = get_integer(at, "CPUTimeUs", EXACT_MAX);
 	p->state = get_string(at, "State")[0];
+	p->threads = (uint32_t)get_integer(at, "Threads", UINT32_MAX);
 	p->memory_percent = get_number(at, "MemoryUsage", EXACT_MAX);
 	p->cpu_percent = get_number(at, "CPUUsage", EXACT_MAX);
 	if (!at->err && !p->pid)

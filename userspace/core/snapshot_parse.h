@@ -20,6 +20,7 @@ struct snapshot_process {
 	uint64_t rss_kib;
 	uint64_t cpu_us;		/* dead threads included */
 	char state;			/* as ps has it */
+	uint32_t threads;
 	double memory_percent;
 	double cpu_percent;		/* lifetime average, as ps has it */
 };

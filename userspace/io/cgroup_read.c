@@ -128,6 +128,8 @@ void cgroup_read(int root, const char *path, struct model_cgroup *ret)
 	ret->has_memory = !read_number(fd, "memory.current", &ret->memory_bytes);
 	ret->has_inactive = !read_key(fd, "memory.stat", "inactive_file", &ret->inactive_bytes);
 	ret->has_cpu = !read_key(fd, "cpu.stat", "usage_usec", &ret->cpu_us);
+	ret->has_oom = !read_key(fd, "memory.events", "oom_kill", &ret->oom_kills);
+	ret->has_pids = !read_number(fd, "pids.current", &ret->pids);
 	close(fd);
 }
 
