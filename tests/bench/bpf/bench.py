@@ -74,8 +74,12 @@ class Tool:
 
     def close(self):
         self.process.stdin.close()
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait(30)
+        try:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.terminate()
+            self.process.wait(30)
         while self.ids & set(programs()):
             time.sleep(0.02)
 
