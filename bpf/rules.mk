@@ -5,22 +5,24 @@
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 # v3: kernels have it since 5.1; 32-bit compares save instructions at every switch.
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Werror -I.
-BPF_OBJ := $(O)/bpf/witness.bpf.o
 BPF_SKEL := $(O)/bpf/witness.skel.h
 
 ALL += $(BPF_SKEL)
 
-$(BPF_OBJ): bpf/witness.bpf.c
+$(O)/%.bpf.o: %.bpf.c
 	$(call msg,BPF,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BPF_SKEL): $(BPF_OBJ)
+$(O)/%.skel.h: $(O)/%.bpf.o
 	$(call msg,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name witness_bpf > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf > $@
 
 $(O)/userspace/io/witness.o: $(BPF_SKEL)
 $(O)/userspace/io/witness.o: ROOM_CFLAGS += -I$(O)
+
+$(O)/tests/witness/bench_witness.o: $(O)/tests/bench/bpf/empty.skel.h
+$(O)/tests/witness/bench_witness.o: ROOM_CFLAGS += -I$(O)
 
 # Static: the very binary that ran here also runs in a bare guest.
 WITNESS_PROGRAMS := $(O)/tests/witness/test_witness $(O)/tests/witness/test_books \

@@ -9,6 +9,7 @@
  * bench_witness [COMMAND...]
  * bench_witness hold: only keeps a witness, and reads its events as the daemon
  *	does, until standard input ends
+ * bench_witness hold-empty: likewise a program at each switch that does nothing
  * bench_witness fork-exec N: only forks and executes so often, as a load
  */
 #include <fcntl.h>
@@ -23,6 +24,7 @@
 
 #include <bpf/bpf.h>
 
+#include "tests/bench/bpf/empty.skel.h"
 #include "tests/witness/bed.h"
 #include "userspace/io/witness.h"
 
@@ -310,6 +312,20 @@ static int hold(void)
 	return 0;
 }
 
+static int hold_empty(void)
+{
+	struct empty_bpf *skel = empty_bpf__open_and_load();
+	char byte;
+
+	signal(SIGINT, SIG_IGN);
+	if (!skel || empty_bpf__attach(skel))
+		return 1;
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		;
+	empty_bpf__destroy(skel);
+	return 0;
+}
+
 static int fork_exec(int count)
 {
 	for (int i = 0; i < count; i++) {
@@ -340,6 +356,8 @@ int main(int argc, char **argv)
 		return 0;
 	if (argc == 3 && !strcmp(argv[1], "fork-exec"))
 		return fork_exec(atoi(argv[2]));
+	if (argc == 2 && !strcmp(argv[1], "hold-empty"))
+		return hold_empty();
 	if (bed_find_cgroups()) {
 		fprintf(stderr, "no cgroup v2 is mounted\n");
 		return 1;
