@@ -30,13 +30,17 @@ def all_at_once(containers):
 
 
 RIVALS = (
-    ("`docker stop`, one after the other", lambda cs: [subprocess.run(
-        ["docker", "stop", c], check=True, stdout=subprocess.DEVNULL) for c in cs]),
-    ("Engine API `stop`, one after the other", one_after_another),
     ("`docker kill`, all in one call", lambda cs: subprocess.run(
         ["docker", "kill", *cs], check=True, stdout=subprocess.DEVNULL)),
     ("Engine API `kill`, all at once", all_at_once),
+    ("`docker stop`, one after the other", lambda cs: [subprocess.run(
+        ["docker", "stop", c], check=True, stdout=subprocess.DEVNULL) for c in cs]),
+    ("Engine API `stop`, one after the other", one_after_another),
 )
+
+
+def make_ten(name):
+    return [create(f"{name}-{i}", "sysinfo/idle") for i in range(TEN)]
 
 
 def start_all(containers):
@@ -90,17 +94,18 @@ def main():
     results = {name: [] for name, _ in RIVALS}
     ours = []
     for number in range(rounds):
-        containers = [create(f"bench-{number}-{i}", "sysinfo/idle") for i in range(TEN)]
+        start_all(make_ten(f"monitor-{number}"))
+        ours.append(by_monitor())
+        print(f"# round {number + 1}: monitor: {ours[-1]}", file=sys.stderr, flush=True)
+        left = engine("GET", "/containers/json?all=true")[1]
+        if left:
+            raise AssertionError(f"not removed: {left}")
+        containers = make_ten(f"rivals-{number}")
         for name, rival in RIVALS:
             start_all(containers)
             results[name].append(timed(rival, containers))
             print(f"# round {number + 1}: {name}: {results[name][-1]}", file=sys.stderr, flush=True)
-        start_all(containers)
-        ours.append(by_monitor())
-        print(f"# round {number + 1}: monitor: {ours[-1]}", file=sys.stderr, flush=True)
-        left = [c["Id"] for c in engine("GET", "/containers/json?all=true")[1]]
-        if left:
-            raise AssertionError(f"not removed: {left}")
+        subprocess.run(["docker", "rm", *containers], check=True, stdout=subprocess.DEVNULL)
     print_table(ours, results)
 
 
