@@ -67,9 +67,10 @@ def timed(rival, containers):
 
 
 def by_monitor():
-    cycles, said = monitor("--no-bpf", "--interval", "5", "--cycles", "1", "--keep-high", "0",
+    # The second for a machine so slow that the first one's plan is old and is refused.
+    cycles, said = monitor("--no-bpf", "--interval", "8", "--cycles", "2", "--keep-high", "0",
                            "--keep-low", "0")
-    cycle = cycles[-1]
+    cycle = next((c for c in cycles if c["killed"]), cycles[-1])
     if cycle["killed"] != TEN or not all(
             c["outcome"].startswith("killed and verified") for c in cycle["containers"]):
         raise AssertionError(f"not ten killed and verified: {cycle} {said}")
