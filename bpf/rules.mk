@@ -27,7 +27,8 @@ $(O)/tests/witness/bench_witness.o: ROOM_CFLAGS += -I$(O)
 # Static: the very binary that ran here also runs in a bare guest.
 WITNESS_PROGRAMS := $(O)/tests/witness/test_witness $(O)/tests/witness/test_books \
 	$(O)/tests/witness/bench_witness
-$(O)/tests/witness/test_books: $(O)/userspace/core/ledger.o $(O)/userspace/core/reconcile.o \
+$(O)/tests/witness/test_books: $(O)/userspace/core/ledger.o $(O)/userspace/core/ledger_close.o \
+	$(O)/userspace/core/reconcile.o \
 	$(O)/userspace/core/model.o $(O)/userspace/io/cgroup_read.o $(O)/userspace/io/file.o
 $(WITNESS_PROGRAMS): %: %.o $(O)/tests/witness/bed.o $(O)/userspace/io/witness.o
 	$(call msg,LINK,$@)

@@ -22,6 +22,7 @@ struct moment {
 	char paths[MOST][80];
 	struct {
 		uint64_t cgroup_id, us, oom_kills;
+		bool has_oom;
 	} cpus[MOST];
 	size_t cpu_count;
 	struct ledger_sum sums[MOST];
@@ -164,7 +165,7 @@ static void close_moment(void)
 		if (c)
 			c->cgroup = (struct model_cgroup){ .known = true, .has_cpu = true,
 							   .inode = now->cpus[i].cgroup_id,
-							   .cpu_us = now->cpus[i].us, .has_oom = true,
+							   .cpu_us = now->cpus[i].us, .has_oom = now->cpus[i].has_oom,
 							   .oom_kills = now->cpus[i].oom_kills };
 	}
 	model_compare(now->model, last ? last->model : NULL);
@@ -327,7 +328,8 @@ static void play_line(char *line)
 		n = story.now->cpu_count++;
 		story.now->cpus[n].cgroup_id = next_number();
 		story.now->cpus[n].us = next_number();
-		if (next_word())
+		story.now->cpus[n].has_oom = next_word();
+		if (story.now->cpus[n].has_oom)
 			story.now->cpus[n].oom_kills = next_number();
 	} else if (!strcmp(word, "sum")) {
 		read_sum();

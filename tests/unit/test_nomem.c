@@ -91,7 +91,7 @@ static void snapshots(void **state)
 		"{\"SchemaVersion\":1,\"Instance\":\"i\",\"Sequence\":1,\"BootTimeUs\":1,\"CollectUs\":1,"
 		"\"TotalRAM\":1,\"FreeRAM\":1,\"UsedRAM\":1,\"AvailableRAM\":1,\"CPUs\":1,\"Processes\":[{"
 		"\"PID\":1,\"PPID\":1,\"Name\":\"n\",\"ContainerID\":\"\",\"Runtime\":\"\",\"Cgroup\":\"/\","
-		"\"CgroupID\":1,\"State\":\"S\",\"StartTimeUs\":1,\"Vsz\":1,\"Rss\":1,\"CPUTimeUs\":1,"
+		"\"CgroupID\":1,\"State\":\"S\",\"Threads\":1,\"StartTimeUs\":1,\"Vsz\":1,\"Rss\":1,\"CPUTimeUs\":1,"
 		"\"MemoryUsage\":1,\"CPUUsage\":1}]}";
 
 	(void)state;
