@@ -38,6 +38,9 @@
 #define STARTED_MAX 32
 #define TOLD_EVERY_S 30
 
+/* How much longer than told a run may take until it has met everything: on a busy host. */
+#define LONGER_S 300
+
 struct torture_counts *torture_counts;
 const char *torture_module;
 
@@ -105,14 +108,16 @@ pid_t torture_start(void (*loop)(unsigned int arg), unsigned int arg)
 /* --- what the kernel says --- */
 
 /*
- * Said when the host was busy elsewhere, when kmemleak itself is the unlucky one, and
- * of every module that is not the kernel's own.
+ * Said when the host was busy elsewhere, when kmemleak itself is the unlucky one, when
+ * another cache than the module's is, and of every module that is not the kernel's own.
  */
 static bool is_expected(const char *message)
 {
 	return strstr(message, "hrtimer: interrupt took") ||
 	       strstr(message, "clocksource: Long readout interval") ||
 	       strstr(message, "kmemleak: Cannot allocate a scan area") ||
+	       strstr(message, "SLUB: Unable to allocate memory on CPU") ||
+	       strstr(message, ";  cache: ") || strstr(message, ";  node ") ||
 	       strstr(message, "loading out-of-tree module taints kernel") ||
 	       strstr(message, "module verification failed");
 }
@@ -246,36 +251,8 @@ static void end_all(void)
 		;
 }
 
-static void storm(void)
-{
-	time_t begin = uptime(), told = begin;
-	unsigned int readers;
-
-	storms_start();
-	readers = readers_start();
-	printf("# %u readers against %u storms\n", readers, started_count - readers);
-	while (uptime() - begin < seconds && torture_counts->snapshots < snapshots &&
-	       !torture_counts->wrong) {
-		struct pollfd said = { .fd = log_fd, .events = POLLIN };
-
-		poll(&said, 1, 1000);
-		reap();
-		expect_silence();
-		if (uptime() - told >= TOLD_EVERY_S) {
-			told = uptime();
-			tell_figures(told - begin);
-		}
-	}
-	end_all();
-	/* the reloading one may have been killed in between */
-	if (!storms_load("mode=0444") && errno != EEXIST)
-		tap_bail_out("load");
-	tell_figures(uptime() - begin);
-	tap_expect(!torture_counts->wrong, "%lu times something was wrong", torture_counts->wrong);
-}
-
-/* Else it would show nothing. */
-static void everything_took_place(void)
+/* What has not happened yet, without which a run shows nothing; NULL if all has. */
+static const char *missing(void)
 {
 	const struct {
 		const char *what;
@@ -298,7 +275,39 @@ static void everything_took_place(void)
 	};
 
 	for (size_t i = 0; i < sizeof(seen) / sizeof(seen[0]); i++)
-		tap_expect(seen[i].count, "no %s", seen[i].what);
+		if (!seen[i].count)
+			return seen[i].what;
+	return NULL;
+}
+
+static void storm(void)
+{
+	time_t begin = uptime(), told = begin;
+	unsigned int readers;
+
+	storms_start();
+	readers = readers_start();
+	printf("# %u readers against %u storms\n", readers, started_count - readers);
+	while (!torture_counts->wrong && uptime() - begin < seconds + LONGER_S &&
+	       (missing() ||
+		(uptime() - begin < seconds && torture_counts->snapshots < snapshots))) {
+		struct pollfd said = { .fd = log_fd, .events = POLLIN };
+
+		poll(&said, 1, 1000);
+		reap();
+		expect_silence();
+		if (uptime() - told >= TOLD_EVERY_S) {
+			told = uptime();
+			tell_figures(told - begin);
+		}
+	}
+	end_all();
+	/* the reloading one may have been killed in between */
+	if (!storms_load("mode=0444") && errno != EEXIST)
+		tap_bail_out("load");
+	tell_figures(uptime() - begin);
+	tap_expect(!torture_counts->wrong, "%lu times something was wrong", torture_counts->wrong);
+	tap_expect(!missing(), "no %s", missing());
 }
 
 /*
@@ -347,7 +356,6 @@ int main(int argc, char **argv)
 	must(storms_load("mode=0444") ? 0 : -1);
 	tap_run("an open survives the failure of each of its allocations", allocations_fail_in_turn);
 	tap_run("readers survive storms", storm);
-	tap_run("every kind of storm took place", everything_took_place);
 	tap_run("nothing leaks while loaded", nothing_leaks);
 	must(storms_unload() ? 0 : -1);
 	tap_run("nothing is left after unloading", nothing_leaks);
