@@ -351,7 +351,7 @@ static struct {
 	uint64_t at_us;
 	char id[65];
 	char image[64];
-} deaths[4096];
+} deaths[65536];
 static size_t death_count;
 
 static void check_brakes(const struct judgement *g, enum brake_mode before)
@@ -383,7 +383,7 @@ static void check_brakes(const struct judgement *g, enum brake_mode before)
 			;
 		if (d->told != (j < death_count))
 			fail(BRAKES, "%s was told of: %d", d->container->id, d->told);
-		if (j < death_count || death_count == 4096)
+		if (j < death_count || death_count == 65536)
 			continue;
 		deaths[death_count].at_us = world.now_us;
 		strcpy(deaths[death_count].id, d->container->id);

@@ -205,8 +205,11 @@ static void live(struct world *w, struct being *b)
 		b->there = false;
 }
 
-/* Its processes in the snapshot, and what they used since the one before. */
-static uint64_t show_processes(struct world *w, struct being *b, uint64_t window_us)
+/*
+ * Its processes in the snapshot, and what they used since the one before; of that, what
+ * those used that were not in it.
+ */
+static uint64_t show_processes(struct world *w, struct being *b, uint64_t window_us, uint64_t *ret_new)
 {
 	uint64_t used = 0;
 	uint32_t i;
@@ -221,10 +224,12 @@ static uint64_t show_processes(struct world *w, struct being *b, uint64_t window
 			.runtime = "docker", .cgroup = b->path, .cgroup_id = b->inode,
 			.start_us = p->start_us, .vsz_kib = 1, .rss_kib = 1, .cpu_us = p->cpu_us, .state = 'S',
 		};
-		if (!p->was_shown)
+		if (!p->was_shown) {
+			*ret_new += p->start_us >= w->now_us - window_us ? p->cpu_us : 0;
 			used += p->start_us >= w->now_us - window_us ? p->cpu_us : 0;
-		else if (p->cpu_us > p->shown_us)
+		} else if (p->cpu_us > p->shown_us) {
 			used += p->cpu_us - p->shown_us;
+		}
 		p->shown_us = p->cpu_us;
 		p->was_shown = true;
 	}
@@ -261,9 +266,9 @@ static void note_cycle(struct world *w, struct being *b, const struct being_cycl
 
 static void show_being(struct world *w, struct being *b, uint64_t window_us)
 {
-	bool same = b->was_shown && b->was_known && b->shown_inode == b->inode, off, off_cgroup, liar;
+	bool same = b->was_shown && b->was_known && b->shown_inode == b->inode, off, off_cgroup, liar, less;
 	bool had_cpu = b->cgroup.has_cpu;
-	uint64_t used, exited = 0;
+	uint64_t used, exited = 0, new = 0;
 
 	live(w, b);
 	same = same && b->shown_inode == b->inode;
@@ -274,7 +279,7 @@ static void show_being(struct world *w, struct being *b, uint64_t window_us)
 		return;
 	}
 	liar = event(w, 200);
-	used = show_processes(w, b, window_us);
+	used = show_processes(w, b, window_us, &new);
 	if (liar)
 		show_liar(w, b);
 	b->shown = !liar;
@@ -288,7 +293,12 @@ static void show_being(struct world *w, struct being *b, uint64_t window_us)
 	}
 	off = event(w, 50);
 	off_cgroup = event(w, 50);
-	b->scheduler_us += used + exited + (off ? 20 * SECOND_US + window_us : 0);
+	/*
+	 * Or far too little: a process that was born or died meanwhile may have used its CPU
+	 * elsewhere, one that was there all the time may not.
+	 */
+	less = event(w, 50) && used - new > SECOND_US + (used + exited) / 10;
+	b->scheduler_us += less ? 0 : used + exited + (off ? 20 * SECOND_US + window_us : 0);
 	b->cgroup.cpu_us += used + exited + (off_cgroup ? 20 * SECOND_US + window_us : 0);
 	b->cgroup.inode = b->inode;
 	b->exits += exited != 0;
@@ -302,7 +312,7 @@ static void show_being(struct world *w, struct being *b, uint64_t window_us)
 			.has_memory = b->cgroup.has_memory &&
 				      (w->policy.measure.memory == MEASURE_CURRENT || b->cgroup.has_inactive),
 			.disputed = w->witness && w->was_witness &&
-				    (off || (off_cgroup && had_cpu && b->cgroup.has_cpu)),
+				    (off || less || (off_cgroup && had_cpu && b->cgroup.has_cpu)),
 		};
 
 		note_cycle(w, b, &cycle);
