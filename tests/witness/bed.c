@@ -136,15 +136,24 @@ void bed_remove_all(void)
 		bed_remove(made[--made_count]);
 }
 
+static char id_prefix[9];
+
 const char *bed_new_id(void)
 {
 	static char ids[64][65];
 	static unsigned int n;
 	char *id = ids[n % 64];
 
-	snprintf(id, 65, "%08x%08x%048x", (unsigned int)getpid(), n, 0xfeedbeef);
+	if (!*id_prefix)
+		snprintf(id_prefix, sizeof(id_prefix), "%08x", (unsigned int)getpid());
+	snprintf(id, 65, "%s%08x%048x", id_prefix, n, 0xfeedbeef);
 	n++;
 	return id;
+}
+
+bool bed_is_own(const char *id)
+{
+	return *id_prefix && strstr(id, id_prefix);
 }
 
 /* Children. */

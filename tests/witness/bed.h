@@ -55,6 +55,8 @@ void bed_remove_all(void);
 
 /* 64 hex digits that nobody else has. */
 const char *bed_new_id(void);
+/* Whether a container is named by an id from there: the machine may have others. */
+bool bed_is_own(const char *id);
 
 /* Starts a child that was born in the cgroup, so that all of its CPU belongs there. */
 struct bed_child bed_spawn(const struct bed_cgroup *cg, bed_act_fn act, void *arg);

@@ -97,6 +97,8 @@ static int keep_event(void *ctx, const struct witness_exit *ev)
 {
 	struct seen *s = ctx;
 
+	if (!bed_is_own(ev->container_id))
+		return 0;
 	s->events = realloc(s->events, (s->count + 1) * sizeof(*s->events));
 	s->ids = realloc(s->ids, (s->count + 1) * sizeof(*s->ids));
 	s->events[s->count] = *ev;
@@ -875,9 +877,9 @@ static void test_ring_full(void)
 	while (row.exits < (uint64_t)count + 2);
 	drain(w);
 	witness_read_drops(w, &drops);
-	ok(drops.ring_full && seen.count && seen.count + drops.ring_full == (uint64_t)count + 1,
-	   "ring full: %zu events and %llu drops", seen.count, (unsigned long long)drops.ring_full);
-	ok(row.exits_lost == drops.ring_full && near(row.cpu_us, row.exited_us, row.cpu_us / 100),
+	ok(row.exits_lost && seen.count && seen.count + row.exits_lost == (uint64_t)count + 1,
+	   "ring full: %zu events and %llu drops", seen.count, (unsigned long long)row.exits_lost);
+	ok(row.exits_lost <= drops.ring_full && near(row.cpu_us, row.exited_us, row.cpu_us / 100),
 	   "ring full: the container's books hold");
 	/* Nothing was to be read at first, then there was. */
 	ok(asleep && awake, "ring full: it wakes who waits for it, but not for each event");
