@@ -295,7 +295,7 @@ static void json(void **state)
 static int memories(void *ctx)
 {
 	struct model_container c = { .id = "a", .cgroup = { .known = true, .inode = 1 } };
-	const struct model last = { .containers = &c, .container_count = 1 }, now = { .containers = NULL };
+	const struct model last = { .containers = &c, .container_count = 1 }, now = { .containers = &c };
 	const struct ledger_end end = { .id = "b", .cgroup_id = 2, .brief = true, .has_status = true };
 	struct comebacks comebacks = { 0 };
 	struct deaths deaths = { 0 };
@@ -327,7 +327,8 @@ static int ledger(void *ctx)
 	struct model_process before[] = { { .pid = 1, .start_us = 1 }, { .pid = 2, .start_us = 2 } };
 	const struct model last = { .boot_time_us = 10, .containers = containers, .container_count = 1,
 				    .processes = before, .process_count = 2 };
-	const struct model now = { .boot_time_us = 20, .containers = containers, .container_count = 1 };
+	const struct model now = { .boot_time_us = 20, .containers = containers, .container_count = 1,
+				   .processes = before };
 	const struct ledger_exit exit = { .container_cgroup_id = 1, .pid = 1, .start_us = 1, .exit_us = 15,
 					  .init = true };
 	const struct ledger_sum sums[] = { { .id = "a", .container_cgroup_id = 1 },
