@@ -137,3 +137,8 @@ SUITES += $(O)/tests/core/coverage
 .PHONY: coverage
 coverage: $(O)/tests/core/coverage
 	$(Q)$<
+
+$(O)/tests/bench/judge/bench_judge: %: %.o $(O)/tests/property/world.o $(O)/userspace/io/recording.o $(CORE_LIB)
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcjson -lzstd -lz -lm
+BENCHES += $(O)/tests/bench/judge/bench_judge
