@@ -109,41 +109,43 @@ build_bare() {
 }
 
 # Both kernels' modules go on the one disk, so that it is made once.
+#
+# A plain user's disk is made in a user namespace whose root can't look into the user's
+# home: what goes in goes through mmdebstrap, and what comes out lies in $drop until then.
 make_disk() { # FOLDER KERNEL61 KERNEL612 KEYS
-	local out=$1 hook=$1/hook
-	# Runs in mmdebstrap's user namespace, where the tree's owners are right.
-	cat >"$hook" <<EOF
-set -e
-root=\$1
-mkdir -p "\$root/lib/modules" "\$root/etc/dropbear" "\$root/root/.ssh"
-cp -a "$2/lib/modules/." "$3/lib/modules/." "\$root/lib/modules/"
-cp "$4/host" "\$root/etc/dropbear/host"
-cp "$4/client.pub" "\$root/root/.ssh/authorized_keys"
-cp "$here/guest/init" "\$root/sbin/lab-init"
-cp "$here/guest/resume" "\$root/sbin/lab-resume"
-cp "$here/guest/way" "\$root/sbin/lab-way"
-chmod 755 "\$root/sbin/lab-init" "\$root/sbin/lab-resume"
-chown -R 0:0 "\$root/root" "\$root/etc/dropbear" "\$root/lib/modules"
-chmod 700 "\$root/root" "\$root/root/.ssh"
-echo lab >"\$root/etc/hostname"
-chroot "\$root" useradd -m -G docker -s /bin/bash warden
-# A plain bind shows the tree without the /proc and /sys that are mounted in it now.
-# The image is a sparse file: what isn't used takes no room.
-unshare --mount sh -ec '
-	mount --bind "\$1" "\$1/mnt"
-	mke2fs -q -t ext4 -L lab -m 0 -E lazy_itable_init=0 -d "\$1/mnt" "\$2" 6G
-' sh "\$root" "$out/making.ext4"
-mv "$out/making.ext4" "$out/disk.ext4"
-EOF
+	local out=$1 stage=$1/stage drop name
+	mkdir -p "$stage"/{usr/lib/modules,usr/sbin,etc/dropbear,root/.ssh}
+	cp -a "$2/lib/modules/." "$3/lib/modules/." "$stage/usr/lib/modules/"
+	cp "$4/host" "$stage/etc/dropbear/host"
+	cp "$4/client.pub" "$stage/root/.ssh/authorized_keys"
+	for name in init resume way; do
+		install -m 755 "$here/guest/$name" "$stage/usr/sbin/lab-$name"
+	done
+	chmod 700 "$stage/root" "$stage/root/.ssh"
+	echo lab >"$stage/etc/hostname"
+	tar -C "$stage" --owner=0 --group=0 -cf "$out/stage.tar" .
+	rm -rf "$stage"
+	drop=$(mktemp -d /tmp/lab-disk.XXXXXX)
+	chmod 777 "$drop"
+	# A plain bind shows the tree without the /proc and /sys that are mounted in it now.
+	# The image is a sparse file: what isn't used takes no room.
 	mmdebstrap --variant=minbase --format=null --include=$guest_packages \
 		--aptopt='APT::Install-Recommends "false"' \
 		--dpkgopt='path-exclude=/usr/share/doc/*' \
 		--dpkgopt='path-exclude=/usr/share/man/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
-		--customize-hook="sh $hook \"\$1\"" bookworm /dev/null 2>&1 |
+		--customize-hook="tar-in $out/stage.tar /" \
+		--customize-hook='chroot "$1" useradd -m -G docker -s /bin/bash warden' \
+		--customize-hook="unshare --mount sh -ec '
+			mount --bind \"\$1\" \"\$1/mnt\"
+			mke2fs -q -t ext4 -L lab -m 0 -E lazy_itable_init=0 -d \"\$1/mnt\" $drop/disk.ext4 6G
+			chmod 644 $drop/disk.ext4' sh \"\$1\"" \
+		bookworm /dev/null 2>&1 |
 		tee "$out/log" | sed -u -n 's/^I: //p' | progress || true
+	cp --sparse=always "$drop/disk.ext4" "$out/disk.ext4" || true
+	rm -rf "$drop"
 	[ -s "$out/disk.ext4" ] || { tail -n 20 "$out/log" >&2; return 1; }
-	rm "$hook" "$out/log"
+	rm "$out/stage.tar" "$out/log"
 }
 
 # The base of ordinary Dockerfiles ("FROM debian:bookworm-slim"), where no image
