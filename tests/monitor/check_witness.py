@@ -14,7 +14,7 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
-from stand import MONITOR, PATIENCE_S, equal, nothing_removed, one_line, run_tests, true
+from stand import MONITOR, PATIENCE_S, cgroup_mount, equal, nothing_removed, one_line, run_tests, true
 
 BPFTOOL = shutil.which("bpftool", path="/usr/sbin:/usr/bin:/sbin")
 CAP_DAC_OVERRIDE, CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 1, 21, 38, 39
@@ -150,6 +150,31 @@ def test_death_that_nobody_saw(stand):
     after = monitor.last_cycle()
     monitor.wait_cycle(lambda c: c.get("unexplained_deaths") == 0, "said once", after=after)
     true(real.lives(), "the other one")
+    monitor.end(0, signal.SIGTERM)
+
+
+def test_container_that_no_snapshot_has(stand):
+    """Began and ended between two looks: told with its CPU, and how its main process ended."""
+    stand.container(1)
+    monitor = watched(stand)
+    ident = f"{os.getpid():064x}"
+    group = f"{cgroup_mount()}/docker/{ident}"
+    os.makedirs(group)
+    subprocess.run(["sh", "-c", f'echo 0 >{group}/cgroup.procs && exec unshare --pid --fork sh -c "exit 3"'],
+                   check=False)
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            os.rmdir(group)
+            break
+        except OSError:  # a process counts a moment longer
+            true(time.monotonic() < end, "the group is never empty")
+            time.sleep(0.01)
+    cycle = monitor.wait_cycle(lambda c: any(e["id"] == ident for e in c.get("ended", [])), "its end")
+    (ended,) = [e for e in cycle["ended"] if e["id"] == ident]
+    equal((ended["brief"], ended["exit_code"], ended["signal"], ended["oom"], ended["exits"]),
+          (True, 3, 0, False, 2), "its end")
+    true(ended["cpu_us"] > 100, ended)
     monitor.end(0, signal.SIGTERM)
 
 
