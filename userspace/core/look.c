@@ -238,12 +238,15 @@ static uint64_t get_number(struct source *s, uint64_t max)
 	return value;
 }
 
-/* A number of things that take at least so many bytes each. */
+/* A number of things that take at least so many bytes each, of what is left after it. */
 static size_t get_count(struct source *s, size_t least_bytes, size_t max)
 {
-	size_t left = (size_t)(s->end - s->at) / least_bytes;
+	size_t count = get_number(s, max);
 
-	return get_number(s, left < max ? left : max);
+	if (count <= (size_t)(s->end - s->at) / least_bytes)
+		return count;
+	s->err = -EBADMSG;
+	return 0;
 }
 
 static const uint8_t *get_blob(struct source *s, size_t max, size_t *ret_len)
