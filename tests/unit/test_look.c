@@ -182,6 +182,9 @@ static void outcomes(void **state)
 	look_free_outcome(&back);
 	for (i = 0; i < bytes.len; i++)
 		assert_int_equal(look_decode_outcome(bytes.data, i, &back), -EBADMSG);
+	bytes.data = realloc(bytes.data, bytes.len + 1);
+	bytes.data[bytes.len] = 0;
+	assert_int_equal(look_decode_outcome(bytes.data, bytes.len + 1, &back), -EBADMSG);
 	free(bytes.data);
 	for (i = 0; i < LOOK_FATES; i++)
 		assert_true(*look_fate_name((enum look_fate)i));
