@@ -307,12 +307,15 @@ static void show_being(struct world *w, struct being *b, uint64_t window_us)
 	};
 
 	if (w->window && same && b->shown && b->cgroup.known) {
+		bool both = w->witness && w->was_witness;
+		bool disputed = both && (off || less || (off_cgroup && had_cpu && b->cgroup.has_cpu));
 		struct being_cycle cycle = {
-			.cpu_us = used, .window_us = window_us, .memory_bytes = memory_of(w, &b->cgroup),
+			/* What died counts if the sources agree on it. */
+			.cpu_us = used + (both && !disputed ? exited : 0),
+			.window_us = window_us, .memory_bytes = memory_of(w, &b->cgroup),
 			.has_memory = b->cgroup.has_memory &&
 				      (w->policy.measure.memory == MEASURE_CURRENT || b->cgroup.has_inactive),
-			.disputed = w->witness && w->was_witness &&
-				    (off || less || (off_cgroup && had_cpu && b->cgroup.has_cpu)),
+			.disputed = disputed,
 		};
 
 		note_cycle(w, b, &cycle);

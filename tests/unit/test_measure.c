@@ -55,6 +55,24 @@ static void one_cycle(void **state)
 	measure_forget(&l.state);
 }
 
+/* Who forks short processes is seen by those that died, once the sources agree on them. */
+static void died_in_between(void **state)
+{
+	struct life l;
+
+	(void)state;
+	begin(&l, 1, MEASURE_CURRENT);
+	l.books = (struct reconcile_books){ .verdict = RECONCILE_AGREED, .exited_us = 500000 };
+	assert_int_equal(step(&l, 10000, 0)->cpu_centi, 5100);
+	l.books.exited_us = UINT64_MAX;
+	assert_int_equal(step(&l, 10000, 0)->cpu_centi, UINT32_MAX);
+	l.books = (struct reconcile_books){ .verdict = RECONCILE_DISPUTED, .exited_us = 500000 };
+	assert_int_equal(step(&l, 10000, 0)->cpu_centi, 100);
+	l.books.verdict = RECONCILE_NONE;
+	assert_int_equal(step(&l, 10000, 0)->cpu_centi, 100);
+	measure_forget(&l.state);
+}
+
 static void long_window(void **state)
 {
 	const struct measure *m;
@@ -169,6 +187,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_cycle),
+		cmocka_unit_test(died_in_between),
 		cmocka_unit_test(long_window),
 		cmocka_unit_test(bad_cycles_stay_in_the_window),
 		cmocka_unit_test(working_set),
