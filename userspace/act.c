@@ -93,14 +93,15 @@ void act_forget_noted(struct act *a, size_t count)
 
 /* --- whose doing it was --------------------------------------------------------- */
 
-static int add_own(struct act *a, uint64_t inode)
+static int add_own(struct act *a, const struct kill_victim *v)
 {
-	uint64_t *more = realloc(a->own, (a->own_count + 1) * sizeof(*more));
+	struct act_own *more = realloc(a->own, (a->own_count + 1) * sizeof(*more));
 
 	if (!more)
 		return -ENOMEM;
 	a->own = more;
-	a->own[a->own_count++] = inode;
+	a->own[a->own_count].inode = v->inode;
+	snprintf(a->own[a->own_count++].id, sizeof(a->own->id), "%s", v->id);
 	return 0;
 }
 
@@ -109,7 +110,7 @@ static void drop_own(struct act *a, uint64_t inode)
 	size_t i, n = 0;
 
 	for (i = 0; i < a->own_count; i++)
-		if (a->own[i] != inode)
+		if (a->own[i].inode != inode)
 			a->own[n++] = a->own[i];
 	a->own_count = n;
 }
@@ -129,10 +130,10 @@ void act_forget_own(struct act *a, const struct model *now, struct deaths *ended
 	size_t i;
 
 	for (i = 0; i < a->own_count; i++)
-		deaths_forget_own(ended, a->own[i]);
+		deaths_forget_own(ended, a->own[i].id, a->own[i].inode);
 	for (i = a->own_count; i-- > 0;)
-		if (!has_group(now, a->own[i]))
-			drop_own(a, a->own[i]);
+		if (!has_group(now, a->own[i].inode))
+			drop_own(a, a->own[i].inode);
 }
 
 /* --- settling ------------------------------------------------------------------- */
@@ -304,7 +305,7 @@ static int conclude(struct act *a, const struct plan *plan, size_t first)
 		if (r->outcome != RECEIPT_DYING && !err)
 			err = intents_complete(&intents[kill], clock_unix_ms());
 		if (r->outcome != RECEIPT_GONE && r->outcome != RECEIPT_SURVIVED && !err)
-			err = add_own(a, intents[kill].victim.inode);
+			err = add_own(a, &intents[kill].victim);
 		if (r->outcome != RECEIPT_GONE)
 			comebacks_note(&a->comebacks, plan->decisions[n].container, clock_boottime_us());
 		kill++;

@@ -11,13 +11,18 @@
 #include "userspace/trouble.h"
 #include "userspace/view.h"
 
+struct act_own {
+	uint64_t inode;			/* of the cgroup */
+	char id[MODEL_ID_SIZE];		/* of the container */
+};
+
 /* What is remembered from act to act; all zeroes: nothing. */
 struct act {
 	struct intents intents;		/* without an outcome yet */
 	struct comebacks comebacks;
 	struct generation spent;	/* of the last plan that was carried out */
 	size_t noted;			/* of the witness's deaths, how many the receipts know */
-	uint64_t *own;			/* cgroups whose end is our doing, until they are gone */
+	struct act_own *own;		/* whose end is our doing, until their cgroups are gone */
 	size_t own_count;
 };
 
@@ -54,7 +59,11 @@ void act_settle(struct act *a, const struct setup *s, struct trouble *t);
 /* Marks in a model who is on its way out, and who came back how often. */
 void act_mark(const struct act *a, struct model *m);
 
-/* Takes out of the ended who was killed by the monitor: that has a receipt. */
+/*
+ * Takes out of the ended who was killed by the monitor: that has a receipt.  So is who was
+ * started anew under a victim's id and gone again by the next look: a restart policy is
+ * faster than the removal, which ends that one too.
+ */
 void act_forget_own(struct act *a, const struct model *now, struct deaths *ended);
 
 /* How it went, for the report. */

@@ -126,13 +126,17 @@ static void patience(void **state)
 	deaths_forget(&d);
 }
 
-/* Who is missed: not who lives, nor whom the monitor killed; but who was started anew. */
+/*
+ * Who is missed: not who lives, nor whom the monitor killed, nor what was started anew under
+ * its id before it was removed; but who was started anew by itself.
+ */
 static void who_ended(void **state)
 {
 	struct deaths d = { 0 };
 	struct host then, now;
 	const struct ledger_end brief = { .id = "brief", .cgroup_id = 9, .brief = true, .has_status = true,
 					  .exit_code = 7 };
+	const struct ledger_end again = { .id = "ours", .cgroup_id = 8, .brief = true };
 
 	(void)state;
 	host_init(&then);
@@ -145,8 +149,10 @@ static void who_ended(void **state)
 	host_add(&now, "lives", 0, 1)->cgroup.inode = 2;
 	host_add(&now, "unreadable", 0, 1)->cgroup = (struct model_cgroup){ 0 };
 	assert_int_equal(deaths_find(&d, &then.model, &now.model), 0);
-	deaths_forget_own(&d, 3);
+	assert_int_equal(deaths_add_brief(&d, &again), 0);
 	assert_int_equal(deaths_add_brief(&d, &brief), 0);
+	assert_int_equal(d.count, 4);
+	deaths_forget_own(&d, "ours", 3);
 	assert_int_equal(d.count, 2);
 	assert_string_equal(d.list[0].container.id, "anew");
 	assert_string_equal(d.list[1].container.id, "brief");

@@ -50,13 +50,16 @@ int deaths_find(struct deaths *d, const struct model *last, const struct model *
 	return err;
 }
 
-void deaths_forget_own(struct deaths *d, uint64_t cgroup_inode)
+void deaths_forget_own(struct deaths *d, const char *id, uint64_t cgroup_inode)
 {
 	size_t i, n = 0;
 
-	for (i = 0; i < d->count; i++)
-		if (d->list[i].container.cgroup.inode != cgroup_inode)
+	for (i = 0; i < d->count; i++) {
+		const struct model_container *c = &d->list[i].container;
+
+		if (c->cgroup.inode != cgroup_inode && strcmp(c->id, id))
 			d->list[n++] = d->list[i];
+	}
 	d->count = n;
 }
 

@@ -70,8 +70,11 @@ int deaths_find(struct deaths *d, const struct model *last, const struct model *
 /* One that came and went between the looks, as the ledger has it.  Return: as deaths_find(). */
 int deaths_add_brief(struct deaths *d, const struct ledger_end *end);
 
-/* Takes out a container that the monitor killed: it has a receipt. */
-void deaths_forget_own(struct deaths *d, uint64_t cgroup_inode);
+/*
+ * Takes out a container that the monitor killed: it has a receipt.  By its cgroup, and by
+ * its id, which one that was started anew before its removal has too.
+ */
+void deaths_forget_own(struct deaths *d, const char *id, uint64_t cgroup_inode);
 
 /* What the witness says: the end of a main process, or of any other. */
 void deaths_note_exit(struct deaths *d, const struct ledger_exit *e);
