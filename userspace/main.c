@@ -15,6 +15,7 @@
 #include "userspace/io/generator.h"
 #include "userspace/io/host_lock.h"
 #include "userspace/io/http.h"
+#include "userspace/io/priority.h"
 #include "userspace/io/privilege.h"
 #include "userspace/io/runtime.h"
 #include "userspace/io/snapshot_read.h"
@@ -253,6 +254,8 @@ static int run(struct config *config)
 	    open_runtime(config, &setup.runtime_socket) ||
 	    lock_host(config, setup.runtime_socket, &lock) || open_witness(config, &setup.witness))
 		goto out;
+	if (watch)
+		priority_raise();
 	/* The witness is loaded; from here on, nothing needs more.  Threads are made later. */
 	err = privilege_drop();
 	if (err) {

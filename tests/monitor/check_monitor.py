@@ -664,6 +664,42 @@ def test_every_line_is_the_monitors(stand):
         true(line.startswith(b"monitor: "), line)
 
 
+def niceness(monitor):
+    return {int(task): os.getpriority(os.PRIO_PROCESS, int(task))
+            for task in os.listdir(f"/proc/{monitor.process.pid}/task")}
+
+
+def test_priority(stand):
+    """It goes before the containers, but nothing that it starts does."""
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    stand.log_server()  # so that there is a thread
+    crontab = stand.path("bin/crontab")
+    shutil.move(crontab, crontab + ".real")
+    with open(crontab, "w") as file:
+        file.write(f'#!/bin/sh\nnice >>{crontab}.nice\nexec {crontab}.real "$@"\n')
+    os.chmod(crontab, 0o755)
+    monitor = stand.monitor("--json")
+    monitor.wait_line(rb"watching ")
+    found = niceness(monitor)
+    # Who has chosen for it, as whoever runs this suite may have, has chosen.
+    equal(found.pop(monitor.process.pid), usual or -20, "its own")
+    true(found and set(found.values()) == {usual}, f"its threads': {found}")
+    with open(crontab + ".nice") as file:
+        equal(set(file.read().split()), {str(usual)}, "its children's")
+    monitor.end(0, signal.SIGTERM)
+
+    monitor = stand.monitor("--json", wrap=["nice", "-n", "5"])
+    monitor.wait_line(rb"watching ")
+    equal(set(niceness(monitor).values()), {min(usual + 5, 19)}, "as chosen")
+    monitor.end(0, signal.SIGTERM)
+
+    # May not: then it is as before.
+    monitor = stand.monitor("--json", wrap=["setpriv", "--bounding-set=-sys_nice"])
+    monitor.wait_line(rb"watching ")
+    equal(set(niceness(monitor).values()), {usual}, "without the capability")
+    monitor.end(0, signal.SIGTERM)
+
+
 # --- The generator's cron entry ------------------------------------------------
 
 OTHERS = "# kept\n7 3 * * 2 /bin/true 50\\% done\n"

@@ -25,7 +25,7 @@
 #define UNDEAD_TIMEOUT_MS 3000
 
 /*
- * How many are acted on at once: each holds two descriptors and a connection, and 1024
+ * How many are acted on at once: each holds three descriptors and a connection, and 1024
  * descriptors is what a process usually may have.
  */
 #define AT_ONCE 64
@@ -34,15 +34,18 @@
 struct hold {
 	int group;	/* its cgroup's folder; -1: it is not to be touched */
 	int events;	/* its cgroup.events */
+	int kill;	/* its cgroup.kill; -1: not for us */
 };
 
 static void let_go(struct hold *h)
 {
+	if (h->kill >= 0)
+		close(h->kill);
 	if (h->events >= 0)
 		close(h->events);
 	if (h->group >= 0)
 		close(h->group);
-	h->events = h->group = -1;
+	h->kill = h->events = h->group = -1;
 }
 
 static enum receipt_found judge(const struct kill_victim *v, uint64_t inode,
@@ -55,6 +58,21 @@ static enum receipt_found judge(const struct kill_victim *v, uint64_t inode,
 	return err ? RECEIPT_UNREADABLE : RECEIPT_FOUND;
 }
 
+/*
+ * Opened before the first one is killed: from then on the runtime's processes, one for each
+ * victim, wake up to bury it, and whatever else is to be done before the last one is killed
+ * waits for them.  A plain user may not kill this way: then the runtime's SIGKILL, which
+ * follows in any case, is what does it.
+ */
+static int open_kill(struct receipt *r, int group)
+{
+	int fd = openat(group, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 && errno != EACCES && errno != EPERM)
+		snprintf(r->reason, sizeof(r->reason), "cgroup.kill: %s", strerror(errno));
+	return fd;
+}
+
 /* Is it still the container that was decided on?  Then its group is held. */
 static void take_hold(const struct kill_options *o, struct kill_victim *v, struct hold *h)
 {
@@ -63,7 +81,7 @@ static void take_hold(const struct kill_options *o, struct kill_victim *v, struc
 	uint64_t inode = 0;
 	int err;
 
-	*h = (struct hold){ .group = -1, .events = -1 };
+	*h = (struct hold){ .group = -1, .events = -1, .kill = -1 };
 	err = cgroup_open(o->cgroup_root, v->path, &h->group, &inode);
 	if (err) {
 		h->group = -1;
@@ -78,7 +96,9 @@ static void take_hold(const struct kill_options *o, struct kill_victim *v, struc
 	}
 	if (r->found == RECEIPT_UNREADABLE)
 		snprintf(r->reason, sizeof(r->reason), "%s", strerror(-err));
-	if (r->found != RECEIPT_FOUND)
+	if (r->found == RECEIPT_FOUND)
+		h->kill = open_kill(r, h->group);
+	else
 		let_go(h);
 }
 
@@ -95,19 +115,15 @@ enum receipt_found kill_look(int cgroup_root, const char *path, uint64_t inode)
 
 /*
  * Everything in the group and below it, at once, in the kernel, also what is frozen and
- * what forks meanwhile (cgroup-v2.rst, cgroup.kill).  A plain user may not: then the
- * runtime's SIGKILL, which follows in any case, is what does it.
+ * what forks meanwhile (cgroup-v2.rst, cgroup.kill).
  */
-static void kill_group(struct receipt *r, struct hold *h)
+static void kill_group(struct receipt *r, const struct hold *h)
 {
-	int fd = openat(h->group, "cgroup.kill", O_WRONLY | O_CLOEXEC);
-
-	if (fd >= 0 && write(fd, "1", 1) == 1)
-		r->killed = true;
-	else if (errno != EACCES && errno != EPERM)
+	if (h->kill < 0)
+		return;
+	r->killed = write(h->kill, "1", 1) == 1;
+	if (!r->killed)
 		snprintf(r->reason, sizeof(r->reason), "cgroup.kill: %s", strerror(errno));
-	if (fd >= 0)
-		close(fd);
 }
 
 static bool look(struct receipt *r, struct hold *h)
