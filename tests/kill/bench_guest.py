@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """bench_guest.py ROUNDS: how long it takes until ten containers are dead, and until the
 command for it is done, side by side, in a guest with Docker. What stops one after the other
-takes two minutes, nearly all of it waiting, and so is in every third round only. The containers' main process
-doesn't care for SIGTERM, as nobody's does that didn't take the trouble as process 1.
+takes two minutes, nearly all of it waiting, and so is in every third round only. The
+containers' main process doesn't care for SIGTERM, as nobody's does that didn't take the
+trouble as process 1.
 Found in /lab: sysinfo.ko, monitor, idle. Prints a Markdown table of medians."""
 
 import concurrent.futures

@@ -118,7 +118,7 @@ static bool is_expected(const char *message)
 	       strstr(message, "kmemleak: Cannot allocate a scan area") ||
 	       strstr(message, "SLUB: Unable to allocate memory on CPU") ||
 	       strstr(message, ";  cache: ") || strstr(message, ";  node ") ||
-	       strstr(message, " debugging increased min order, ") ||
+	       strstr(message, "  names_cache debugging increased min order, ") ||
 	       strstr(message, "loading out-of-tree module taints kernel") ||
 	       strstr(message, "module verification failed");
 }

@@ -58,21 +58,6 @@ static enum receipt_found judge(const struct kill_victim *v, uint64_t inode,
 	return err ? RECEIPT_UNREADABLE : RECEIPT_FOUND;
 }
 
-/*
- * Opened before the first one is killed: from then on the runtime's processes, one for each
- * victim, wake up to bury it, and whatever else is to be done before the last one is killed
- * waits for them.  A plain user may not kill this way: then the runtime's SIGKILL, which
- * follows in any case, is what does it.
- */
-static int open_kill(struct receipt *r, int group)
-{
-	int fd = openat(group, "cgroup.kill", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 && errno != EACCES && errno != EPERM)
-		snprintf(r->reason, sizeof(r->reason), "cgroup.kill: %s", strerror(errno));
-	return fd;
-}
-
 /* Is it still the container that was decided on?  Then its group is held. */
 static void take_hold(const struct kill_options *o, struct kill_victim *v, struct hold *h)
 {
@@ -96,9 +81,7 @@ static void take_hold(const struct kill_options *o, struct kill_victim *v, struc
 	}
 	if (r->found == RECEIPT_UNREADABLE)
 		snprintf(r->reason, sizeof(r->reason), "%s", strerror(-err));
-	if (r->found == RECEIPT_FOUND)
-		h->kill = open_kill(r, h->group);
-	else
+	if (r->found != RECEIPT_FOUND)
 		let_go(h);
 }
 
@@ -111,6 +94,21 @@ enum receipt_found kill_look(int cgroup_root, const char *path, uint64_t inode)
 	take_hold(&o, &v, &h);
 	let_go(&h);
 	return v.receipt.found;
+}
+
+/*
+ * Opened before the first one is killed: from then on the runtime's processes, one for each
+ * victim, wake up to bury it, and whatever else is to be done before the last one is killed
+ * waits for them.  A plain user may not kill this way: then the runtime's SIGKILL, which
+ * follows in any case, is what does it.
+ */
+static int open_kill(struct receipt *r, int group)
+{
+	int fd = openat(group, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 && errno != EACCES && errno != EPERM)
+		snprintf(r->reason, sizeof(r->reason), "cgroup.kill: %s", strerror(errno));
+	return fd;
 }
 
 /*
@@ -250,8 +248,11 @@ static void kill_some(const struct kill_options *o, struct kill_victim *victims,
 	uint64_t act_us;
 	size_t i;
 
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		take_hold(o, &victims[i], &holds[i]);
+		if (holds[i].group >= 0)
+			holds[i].kill = open_kill(&victims[i].receipt, holds[i].group);
+	}
 	fault_point("held");
 	act_us = clock_boottime_us();
 	for (i = 0; i < count; i++)

@@ -7,11 +7,10 @@ bare_memory=1024
 # What goes into a guest goes by a disk, which is 100 times faster than the port; the
 # size is part of the snapshot, and a sparse file's.
 parcel_size=1G
-# Of the emulator: multi, or single for guests whose CPUs take turns.  QEMU 7.2 can keep a
-# translation of code that another CPU has just changed, if it was translating it at that
-# very moment (from 8.1 on the page is locked before): once in some thousand times that a
-# tracepoint in the scheduler is switched, with a storm of forks beside it, a guest dies of
-# the breakpoint that the kernel had put there for the change.
+# Of the emulator: multi, or single for guests whose CPUs take turns.  With QEMU 7.2 a guest
+# died, after 321 s of attaching and detaching the witness beside a storm of forks, of a
+# breakpoint in __schedule() where none was any more: the kernel puts one there while it
+# switches a tracepoint, and a CPU still ran its translation of it.
 tcg_threads=multi
 
 # What a kernel prints when something is wrong with it or with a module.
