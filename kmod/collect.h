@@ -36,7 +36,7 @@ struct collect_machine {
  *	cgroup itself is longer than SYSINFO_CGROUP_MAX
  * @path: offset of its path in struct collect, @path_len bytes
  * @container: the container it belongs to, if container.runtime is set
- * @note, @note_len: the user's; 0 at first
+ * @note, @note_len: the user's; NULL and 0 at first
  */
 struct collect_cgroup {
 	u64 key;
@@ -44,7 +44,7 @@ struct collect_cgroup {
 	size_t path;
 	size_t path_len;
 	struct container_id container;
-	size_t note;
+	const char *note;
 	size_t note_len;
 };
 

@@ -15,7 +15,7 @@
 #define BYTES(byte) (0x0101010101010101ULL * (byte))
 
 /**
- * json_writer_init() - start a document
+ * json_writer_init() - start a text
  * @w: the writer
  * @buf: where to write; may be NULL if @size is 0
  * @size: bytes that fit there
@@ -39,15 +39,6 @@ bool json_writer_grow(struct json_writer *w, size_t need)
 	if (w->error)
 		w->end = w->at;
 	return !w->error;
-}
-
-/* json_writer_again() - once more the @len bytes that were written at offset @from */
-void json_writer_again(struct json_writer *w, size_t from, size_t len)
-{
-	if (json_writer_has_room(w, len)) {
-		memcpy(w->at, w->buf + from, len);
-		w->at += len;
-	}
 }
 
 /*

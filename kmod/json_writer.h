@@ -19,15 +19,16 @@
 #define JSON_WRITER_NUMBER_MAX 21
 
 /**
- * struct json_writer - a buffer being written
- * @buf: the text; not ended by NUL. Belongs to whoever called json_writer_init().
+ * struct json_writer - a text being written, in one piece or several
+ * @buf: the piece being written; not ended by NUL. Belongs to whoever called
+ *	json_writer_init() or, later, to @grow.
  * @at: the end of what is written
  * @end: the end of the buffer; after an error no more than @at, so that whoever sees
  *	room need not look for errors
  * @error: 0, or the negative errno that stopped the writing: what is written
  *	after it is dropped, so that only the end of a document need look
- * @grow: makes room for at least @need bytes and returns 0, or a negative errno;
- *	NULL if the buffer can't grow
+ * @grow: sets @buf, @at and @end to where there is room for at least @need bytes, be
+ *	it in a further piece, and returns 0, or a negative errno; NULL if that's all
  */
 struct json_writer {
 	char *buf;
@@ -40,18 +41,18 @@ struct json_writer {
 void json_writer_init(struct json_writer *w, char *buf, size_t size,
 		      int (*grow)(struct json_writer *w, size_t need));
 bool json_writer_grow(struct json_writer *w, size_t need);
-void json_writer_again(struct json_writer *w, size_t from, size_t len);
 void json_writer_u64(struct json_writer *w, unsigned long long value);
 void json_writer_hundredths(struct json_writer *w, unsigned long long hundredths);
 void json_writer_string(struct json_writer *w, const char *bytes, size_t len);
 size_t json_writer_utf8_trim(const char *bytes, size_t len);
 
+/* json_writer_len() - bytes of the piece being written */
 static inline size_t json_writer_len(const struct json_writer *w)
 {
 	return w->at - w->buf;
 }
 
-/* json_writer_has_room() - is there room for @need bytes, if need be after growing? */
+/* json_writer_has_room() - is there room for @need bytes in a row, if need be after growing? */
 static inline bool json_writer_has_room(struct json_writer *w, size_t need)
 {
 	return need <= (size_t)(w->end - w->at) || json_writer_grow(w, need);

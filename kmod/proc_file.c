@@ -61,21 +61,13 @@ static int proc_file_release(struct inode *inode, struct file *file)
 static ssize_t proc_file_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	const struct snapshot *snapshot = iocb->ki_filp->private_data;
-	size_t copied = 0, wanted, piece, n;
+	size_t copied;
 
-	if (iocb->ki_pos >= snapshot->len)
+	if (iocb->ki_pos >= snapshot->len || !iov_iter_count(to))
 		return 0;
-	wanted = min_t(size_t, iov_iter_count(to), snapshot->len - iocb->ki_pos);
-	while (copied < wanted) {
-		piece = min_t(size_t, wanted - copied, SYSINFO_PIECE);
-		n = copy_to_iter(snapshot->text + iocb->ki_pos, piece, to);
-		iocb->ki_pos += n;
-		copied += n;
-		if (n < piece)
-			break;
-		cond_resched();
-	}
-	return copied || !wanted ? copied : -EFAULT;
+	copied = snapshot_copy(snapshot, iocb->ki_pos, to);
+	iocb->ki_pos += copied;
+	return copied ?: -EFAULT;
 }
 
 static loff_t proc_file_lseek(struct file *file, loff_t offset, int whence)

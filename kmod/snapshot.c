@@ -5,62 +5,79 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
+#include <linux/uio.h>
 #include <linux/utsname.h>
 #include <linux/uuid.h>
-#include <linux/vmalloc.h>
 
 #include "collect.h"
 #include "json_writer.h"
 #include "snapshot.h"
 #include "sysinfo_abi.h"
 
-/*
- * What comes before the processes is written last, as it tells how long the
- * collection took, into this room at the start: 25 numbers of up to 20 digits,
- * their keys, and a kernel release of 64 bytes.
- */
+/* What comes before the processes: 25 numbers of up to 20 digits, their keys, a release. */
 #define HEAD_SIZE 2048
 
+/* The first piece with processes: all that a host with some 30 of them needs. */
 #define FIRST_SIZE (16 << 10)
 
-#define GFP_SNAPSHOT (GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
+/* A byte of a string is at most "\u00XX". */
+#define ESCAPED_MAX 6
+
+/*
+ * In pieces that never move, a document needs no more memory than it is long, and
+ * nobody waits while it is copied to where there is more room.
+ */
+struct snapshot_piece {
+	struct list_head list;
+	size_t len; /* once it has been written */
+	char text[];
+};
+
+/* The processes being written, to the end of @snapshot. */
+struct snapshot_writer {
+	struct json_writer json;
+	struct snapshot *snapshot;
+};
 
 static uuid_t snapshot_instance;
 static atomic64_t snapshot_sequence;
 
-/* Length of the last document: the next one is likely as long. */
-static size_t snapshot_last_len;
-
-/*
- * By pages when it is large: to find, and clear, that much in one piece would take long,
- * and nobody else would have the CPU meanwhile.
- */
-static char *snapshot_alloc(size_t size)
+static struct snapshot_piece *snapshot_piece_new(size_t size)
 {
-	return size > SYSINFO_PIECE ? __vmalloc(size, GFP_SNAPSHOT) : kvmalloc(size, GFP_SNAPSHOT);
+	return kvmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 }
 
-static int snapshot_grow(struct json_writer *w, size_t need)
+/* The piece that @w writes is as long as that. */
+static void snapshot_piece_written(struct snapshot *snapshot, const struct json_writer *w)
 {
-	size_t len = json_writer_len(w);
-	size_t size = max(2 * (size_t)(w->end - w->buf), len + need);
-	size_t at;
-	char *buf;
+	struct snapshot_piece *piece = container_of(w->buf, struct snapshot_piece, text[0]);
 
-	if (len + need > SYSINFO_DOCUMENT_MAX)
+	piece->len = json_writer_len(w);
+	snapshot->len += piece->len;
+}
+
+static size_t snapshot_writer_len(const struct snapshot_writer *w)
+{
+	return w->snapshot->len + json_writer_len(&w->json);
+}
+
+static int snapshot_grow(struct json_writer *json, size_t need)
+{
+	struct snapshot *snapshot = container_of(json, struct snapshot_writer, json)->snapshot;
+	size_t size = max(json->buf ? SYSINFO_PIECE : FIRST_SIZE,
+			  sizeof(struct snapshot_piece) + need);
+	struct snapshot_piece *piece;
+
+	if (json->buf)
+		snapshot_piece_written(snapshot, json);
+	json_writer_init(json, NULL, 0, snapshot_grow);
+	if (snapshot->len + need > SYSINFO_DOCUMENT_MAX)
 		return -EFBIG;
-	size = min_t(size_t, size, SYSINFO_DOCUMENT_MAX);
-	buf = snapshot_alloc(size);
-	if (!buf)
+	piece = snapshot_piece_new(size);
+	if (!piece)
 		return -ENOMEM;
-	for (at = 0; at < len; at += SYSINFO_PIECE) {
-		memcpy(buf + at, w->buf + at, min_t(size_t, len - at, SYSINFO_PIECE));
-		cond_resched();
-	}
-	kvfree(w->buf);
-	w->buf = buf;
-	w->at = buf + len;
-	w->end = buf + size;
+	list_add_tail(&piece->list, &snapshot->pieces);
+	json_writer_init(json, piece->text, size - sizeof(*piece), snapshot_grow);
 	return 0;
 }
 
@@ -93,32 +110,6 @@ static void snapshot_cpu(struct json_writer *w, const struct collect_machine *m)
 	json_writer_text(w, "]");
 }
 
-static void snapshot_head(struct json_writer *w, const struct collect_machine *m, u64 sequence,
-			  u64 begin_us)
-{
-	const char *release = init_utsname()->release;
-	char instance[UUID_STRING_LEN + 1];
-	int len = snprintf(instance, sizeof(instance), "%pUb", &snapshot_instance);
-
-	json_writer_text(w, "{\"SchemaVersion\":");
-	json_writer_u64(w, SYSINFO_SCHEMA_VERSION);
-	json_writer_text(w, ",\"Instance\":");
-	json_writer_string(w, instance, len);
-	snapshot_member(w, "Sequence", sequence);
-	snapshot_member(w, "BootTimeUs", begin_us);
-	snapshot_member(w, "CollectUs",
-			div_u64(ktime_get_boottime_ns(), NSEC_PER_USEC) - begin_us);
-	json_writer_text(w, ",\"Kernel\":");
-	json_writer_string(w, release, strlen(release));
-	snapshot_member(w, "TotalRAM", m->total_ram_kib);
-	snapshot_member(w, "FreeRAM", m->free_ram_kib);
-	snapshot_member(w, "UsedRAM", m->total_ram_kib - m->free_ram_kib);
-	snapshot_member(w, "AvailableRAM", m->available_ram_kib);
-	snapshot_member(w, "BufferRAM", m->buffer_ram_kib);
-	snapshot_cpu(w, m);
-	json_writer_text(w, ",\"Processes\":[");
-}
-
 /* The members that the processes of a cgroup have in common: written once, then copied. */
 static void snapshot_cgroup(struct json_writer *w, const struct collect *c,
 			    struct collect_cgroup *cgroup)
@@ -126,12 +117,19 @@ static void snapshot_cgroup(struct json_writer *w, const struct collect *c,
 	const char *path = c->paths + cgroup->path;
 	const struct container_id *container = &cgroup->container;
 	const char *runtime = container_id_runtime_name(container->runtime);
-	size_t from = json_writer_len(w);
+	/* the keys, the quotes and the number are far less than 128 */
+	size_t most = 128 + strlen(runtime) +
+		      ESCAPED_MAX * (container->id_len + cgroup->path_len);
+	const char *from;
 
-	if (cgroup->note_len) {
-		json_writer_again(w, cgroup->note, cgroup->note_len);
+	if (cgroup->note) {
+		json_writer_raw(w, cgroup->note, cgroup->note_len);
 		return;
 	}
+	/* in one piece */
+	if (!json_writer_has_room(w, most))
+		return;
+	from = w->at;
 	json_writer_text(w, ",\"ContainerID\":");
 	json_writer_string(w, path + container->id, container->id_len);
 	json_writer_text(w, ",\"Runtime\":");
@@ -140,7 +138,7 @@ static void snapshot_cgroup(struct json_writer *w, const struct collect *c,
 	json_writer_string(w, path, cgroup->path_len);
 	snapshot_member(w, "CgroupID", cgroup->id);
 	cgroup->note = from;
-	cgroup->note_len = json_writer_len(w) - from;
+	cgroup->note_len = w->at - from;
 }
 
 static void snapshot_process(struct json_writer *w, struct collect *c, struct collect_process *p,
@@ -178,22 +176,25 @@ static void snapshot_process(struct json_writer *w, struct collect *c, struct co
 	json_writer_text(w, "}");
 }
 
-static int snapshot_processes(struct json_writer *w, const struct snapshot_options *options,
+static int snapshot_processes(struct snapshot *snapshot, const struct snapshot_options *options,
 			      u64 total_ram_kib)
 {
+	struct snapshot_writer writer = { .snapshot = snapshot };
+	struct json_writer *w = &writer.json;
 	struct collect_memory memory;
 	struct collect *c;
 	bool first = true;
 	unsigned int i;
 	int ret;
 
+	json_writer_init(w, NULL, 0, snapshot_grow);
 	ret = collect_begin(options->all, &c);
 	if (ret)
 		return ret;
 	while ((ret = collect_step(c)) > 0) {
 		for (i = 0; i < c->count; i++) {
 			bool cmdline = options->cmdline &&
-				       json_writer_len(w) < SYSINFO_CMDLINES_UNTIL;
+				       snapshot_writer_len(&writer) < SYSINFO_CMDLINES_UNTIL;
 
 			collect_memory(c, &c->processes[i], cmdline, &memory);
 			if (!first)
@@ -208,7 +209,45 @@ static int snapshot_processes(struct json_writer *w, const struct snapshot_optio
 		}
 	}
 	collect_end(c);
-	return ret;
+	json_writer_text(w, "\n]}\n");
+	if (!ret && !w->error)
+		snapshot_piece_written(snapshot, w);
+	return ret ?: w->error;
+}
+
+/* Written last, as it tells how long the collection took. */
+static int snapshot_head(struct snapshot *snapshot, const struct collect_machine *m, u64 sequence,
+			 u64 begin_us)
+{
+	struct snapshot_piece *piece = snapshot_piece_new(HEAD_SIZE);
+	struct json_writer writer, *w = &writer;
+	const char *release = init_utsname()->release;
+	char instance[UUID_STRING_LEN + 1];
+	int len = snprintf(instance, sizeof(instance), "%pUb", &snapshot_instance);
+
+	if (!piece)
+		return -ENOMEM;
+	list_add(&piece->list, &snapshot->pieces);
+	json_writer_init(w, piece->text, HEAD_SIZE - sizeof(*piece), NULL);
+	json_writer_text(w, "{\"SchemaVersion\":");
+	json_writer_u64(w, SYSINFO_SCHEMA_VERSION);
+	json_writer_text(w, ",\"Instance\":");
+	json_writer_string(w, instance, len);
+	snapshot_member(w, "Sequence", sequence);
+	snapshot_member(w, "BootTimeUs", begin_us);
+	snapshot_member(w, "CollectUs",
+			div_u64(ktime_get_boottime_ns(), NSEC_PER_USEC) - begin_us);
+	json_writer_text(w, ",\"Kernel\":");
+	json_writer_string(w, release, strlen(release));
+	snapshot_member(w, "TotalRAM", m->total_ram_kib);
+	snapshot_member(w, "FreeRAM", m->free_ram_kib);
+	snapshot_member(w, "UsedRAM", m->total_ram_kib - m->free_ram_kib);
+	snapshot_member(w, "AvailableRAM", m->available_ram_kib);
+	snapshot_member(w, "BufferRAM", m->buffer_ram_kib);
+	snapshot_cpu(w, m);
+	json_writer_text(w, ",\"Processes\":[");
+	snapshot_piece_written(snapshot, w);
+	return w->error;
 }
 
 /* snapshot_init() - name this life of the module; before the first snapshot */
@@ -229,46 +268,58 @@ int snapshot_take(const struct snapshot_options *options, struct snapshot *ret)
 {
 	u64 begin_us = div_u64(ktime_get_boottime_ns(), NSEC_PER_USEC);
 	u64 sequence = atomic64_inc_return(&snapshot_sequence);
-	size_t last_len = READ_ONCE(snapshot_last_len);
-	size_t size = max_t(size_t, last_len + last_len / 8, FIRST_SIZE);
 	struct collect_machine machine;
-	struct json_writer body, head;
-	size_t head_len;
-	char *buf;
 	int err;
 
-	buf = snapshot_alloc(size);
-	if (!buf)
-		return -ENOMEM;
+	ret->len = 0;
+	INIT_LIST_HEAD(&ret->pieces);
 	collect_machine(&machine);
-	json_writer_init(&body, buf, size, snapshot_grow);
-	body.at += HEAD_SIZE;
-	err = snapshot_processes(&body, options, machine.total_ram_kib);
+	err = snapshot_processes(ret, options, machine.total_ram_kib);
+	if (!err)
+		err = snapshot_head(ret, &machine, sequence, begin_us);
+	if (!err && ret->len > SYSINFO_DOCUMENT_MAX)
+		err = -EFBIG;
 	if (err)
-		goto free_buf;
-	json_writer_text(&body, "\n]}\n");
-
-	json_writer_init(&head, body.buf, HEAD_SIZE, NULL);
-	snapshot_head(&head, &machine, sequence, begin_us);
-	err = body.error ?: head.error;
-	if (err)
-		goto free_buf;
-	head_len = json_writer_len(&head);
-	memmove(body.buf + HEAD_SIZE - head_len, body.buf, head_len);
-
-	ret->buf = body.buf;
-	ret->text = body.buf + HEAD_SIZE - head_len;
-	ret->len = body.at - ret->text;
-	WRITE_ONCE(snapshot_last_len, json_writer_len(&body));
-	return 0;
-
-free_buf:
-	kvfree(body.buf);
+		snapshot_free(ret);
 	return err;
+}
+
+/**
+ * snapshot_copy() - copy a part of the text
+ * @snapshot: what snapshot_take() gave
+ * @from: where the part starts; up to the end of the document, or of @to
+ * @to: where to
+ *
+ * Return: bytes copied; 0 if there are none, or @to can't be written.
+ */
+size_t snapshot_copy(const struct snapshot *snapshot, size_t from, struct iov_iter *to)
+{
+	struct snapshot_piece *piece;
+	size_t copied = 0, want, got;
+
+	list_for_each_entry(piece, &snapshot->pieces, list) {
+		if (from >= piece->len) {
+			from -= piece->len;
+			continue;
+		}
+		want = min(piece->len - from, iov_iter_count(to));
+		got = copy_to_iter(piece->text + from, want, to);
+		copied += got;
+		if (got < want || !iov_iter_count(to))
+			break;
+		from = 0;
+		cond_resched();
+	}
+	return copied;
 }
 
 /* snapshot_free() - what snapshot_take() gave */
 void snapshot_free(struct snapshot *snapshot)
 {
-	kvfree(snapshot->buf);
+	struct snapshot_piece *piece, *next;
+
+	list_for_each_entry_safe(piece, next, &snapshot->pieces, list) {
+		kvfree(piece);
+		cond_resched();
+	}
 }

@@ -3,7 +3,10 @@
 #ifndef SYSINFO_SNAPSHOT_H
 #define SYSINFO_SNAPSHOT_H
 
+#include <linux/list.h>
 #include <linux/types.h>
+
+struct iov_iter;
 
 /**
  * struct snapshot_options - what a snapshot shows
@@ -17,20 +20,17 @@ struct snapshot_options {
 
 /**
  * struct snapshot - a finished document, never changed
- * @text: not ended by NUL
  * @len: its length in bytes
- *
- * The rest is private.
+ * @pieces: its text, private
  */
 struct snapshot {
-	const char *text;
 	size_t len;
-
-	char *buf;
+	struct list_head pieces;
 };
 
 void snapshot_init(void);
 int snapshot_take(const struct snapshot_options *options, struct snapshot *ret);
+size_t snapshot_copy(const struct snapshot *snapshot, size_t from, struct iov_iter *to);
 void snapshot_free(struct snapshot *snapshot);
 
 #endif

@@ -42,10 +42,11 @@
 #define SYSINFO_CMDLINES_UNTIL (32UL << 20)
 
 /*
- * Bytes that are copied at once; in between, others get the CPU if they want it.
- * In the order of 10 us.
+ * Bytes of a document that are allocated, cleared and copied at once; in between,
+ * others get the CPU if they want it. As much as the kernel has at hand for each
+ * CPU without looking for it (PAGE_ALLOC_COSTLY_ORDER), and in the order of 5 us.
  */
-#define SYSINFO_PIECE (64UL << 10)
+#define SYSINFO_PIECE (32UL << 10)
 
 /*
  * Documents that may be held open at once. Memory is charged to the reader's
