@@ -27,6 +27,7 @@ struct loop {
 	char hand[LOOK_HAND_MAX + 1];	/* see struct look; since the last look */
 	char hand_before[LOOK_HAND_MAX + 1];	/* of this look */
 	struct trouble trouble;
+	bool marked;			/* the spool says that it is disarmed */
 	bool blind;			/* the last cycle could not see */
 	bool ending;
 	bool reload;
@@ -63,6 +64,46 @@ static void print_report(struct loop *l, struct report *r)
 		(r->config->json ? report_json : report_explain)(r, stdout);
 }
 
+/*
+ * Who starts the monitor again has not seen why it was disarmed, nor armed it: what
+ * disarmed it stands, until a hand takes it away.
+ */
+static void start_as_left(struct loop *l)
+{
+	char why[BRAKE_REASON_SIZE];
+	int err;
+
+	if (!l->setup->spool || l->judge.brake.mode == BRAKE_DRY_RUN)
+		return;
+	err = spool_disarmed(l->setup->spool, why, sizeof(why));
+	if (err == -ENOENT)
+		return;
+	if (err)
+		snprintf(why, sizeof(why), "whether it was disarmed can't be read from the spool: %s",
+			 strerror(-err));
+	brake_disarm(&l->judge.brake, why);
+	l->marked = true;
+	l->hand[0] = 'D';
+	say("disarmed before this start: %s; nothing is removed until SIGUSR1 arms again", why);
+}
+
+/* Tried again in each cycle. */
+static void mark_mode(struct loop *l)
+{
+	const struct brake *b = &l->judge.brake;
+	bool disarmed = b->mode == BRAKE_DISARMED;
+	int err;
+
+	if (!l->setup->spool || b->mode == BRAKE_DRY_RUN || disarmed == l->marked)
+		return;
+	err = disarmed ? spool_disarm(l->setup->spool, b->why) : spool_arm(l->setup->spool);
+	if (err)
+		trouble_set(&l->trouble, "the next start would not know that it is %s: the spool %s: %s",
+			    brake_mode_name(b->mode), l->setup->config->spool, strerror(-err));
+	else
+		l->marked = disarmed;
+}
+
 static void toggle(struct loop *l)
 {
 	struct brake *b = &l->judge.brake;
@@ -79,6 +120,7 @@ static void toggle(struct loop *l)
 	    b->mode == BRAKE_ARMED	? " again (SIGUSR1)" :
 	    b->mode == BRAKE_DISARMED	? " (SIGUSR1): nothing is removed until the next one" :
 					  " it stays, whatever SIGUSR1 says");
+	mark_mode(l);
 }
 
 static void take_wishes(struct loop *l)
@@ -204,6 +246,7 @@ static void cycle(struct loop *l)
 		trouble_set(&l->trouble,
 			    "the snapshot does not follow the last one (module loaded anew?); nothing is removed");
 	}
+	mark_mode(l);
 	/* After the act, whose evidence ages while this waits for the runtime and the disk. */
 	if (j.plan)
 		ended_look(&l->ended, l->setup, l->last.model, now.model, &j.window, &l->exits, &l->trouble);
@@ -282,6 +325,7 @@ int loop_run(struct setup *setup, char *reason)
 			return err;
 		}
 	}
+	start_as_left(&l);
 	/* The first look only begins a window. */
 	err = timed_cycle(&l, timer);
 	while (!err && !l.ending && (!config->cycles || l.cycle < config->cycles)) {

@@ -188,6 +188,69 @@ def test_brake_of_a_cycle(stand):
     equal(stand.engine.deleted(), sorted(c.id for c in containers), "removed")
 
 
+def test_disarmed_outlives_the_monitor(stand):
+    """However it ends: who starts it again has not seen why, nor armed it."""
+    stand.log_server()
+    containers = [stand.container(n, cpu=0.9) for n in range(3)]
+    options = ("--json", "--kills-per-cycle", "2", *NOTHING_KEPT)
+    why = "3 kills in this cycle (kills-per-cycle 2)"
+    monitor = stand.monitor(*options)
+    cycle = monitor.wait_cycle(lambda c: c["mode"] == "disarmed", "disarmed")
+    monitor.process.kill()
+    monitor.end(-signal.SIGKILL)
+    # A limit that would let them die.
+    options = ("--json", "--kills-per-cycle", "3", *NOTHING_KEPT)
+    monitor = stand.monitor(*options)
+    monitor.wait_line(rb"^monitor: disarmed before this start: 3 kills in this cycle")
+    cycle = monitor.wait_cycle(lambda c: c.get("surplus") == 3, "a surplus that stays")
+    equal((cycle["mode"], cycle["disarmed_by"], cycle["killed"]), ("disarmed", why, 0), "a cycle")
+    # A dry run has nothing to do with it.
+    dry = stand.monitor(*options, "--dry-run", "--spool", stand.path("dry"))
+    equal(dry.wait_cycle(lambda c: c.get("surplus"), "a dry run")["mode"], "dry run", "mode")
+    dry.end(0, signal.SIGTERM)
+    nothing_removed(stand)
+    monitor.process.send_signal(signal.SIGUSR1)
+    monitor.wait_cycle(lambda c: c["killed"] == 3, "armed")
+    monitor.end(0, signal.SIGTERM)
+    equal(stand.engine.deleted(), sorted(c.id for c in containers), "removed")
+    # By hand too; and armed again, that is known as well.
+    victim = stand.container(4, cpu=0.9)
+    stand.engine.on_list = lambda _: (200, b"[]")
+    monitor = stand.monitor(*options)
+    monitor.wait_line(rb"^monitor: watching")
+    monitor.process.send_signal(signal.SIGUSR1)
+    monitor.wait_line(rb"^monitor: disarmed \(SIGUSR1\)")
+    monitor.end(0, signal.SIGTERM)
+    stand.engine.on_list = lambda _: None
+    monitor = stand.monitor(*options)
+    cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a surplus that stays")
+    equal((cycle["mode"], cycle["disarmed_by"]), ("disarmed", "by hand (SIGUSR1)"), "by hand")
+    true(victim.lives(), "the victim")
+    monitor.process.send_signal(signal.SIGUSR1)
+    monitor.wait_cycle(lambda c: c["killed"] == 1, "armed again")
+    monitor.process.kill()
+    monitor.end(-signal.SIGKILL)
+    last = stand.container(5, cpu=0.9)
+    monitor = stand.monitor(*options)
+    monitor.wait_cycle(lambda c: c["killed"] == 1, "armed, as it was left")
+    true("disarmed" not in monitor.text(), monitor.text())
+    monitor.end(0, signal.SIGTERM)
+    equal(stand.engine.deleted(), sorted(c.id for c in [*containers, victim, last]), "removed")
+
+
+def test_disarmed_if_the_spool_cannot_tell(stand):
+    stand.container(1, cpu=0.9)
+    os.makedirs(stand.path("spool/disarmed"))
+    monitor = stand.monitor("--json", *NOTHING_KEPT)
+    monitor.wait_line(rb"^monitor: disarmed before this start: .* can't be read")
+    cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a surplus that stays")
+    equal((cycle["mode"], cycle["killed"]), ("disarmed", 0), "a cycle")
+    # Armed by hand, and what it can't have on disk it says.
+    monitor.process.send_signal(signal.SIGUSR1)
+    monitor.wait_line(rb"the next start would not know that it is armed")
+    monitor.end(0, signal.SIGTERM)
+
+
 def test_brake_of_an_hour(stand):
     first = [stand.container(n, cpu=0.9, listed={"Image": f"image-{n}"}) for n in range(2)]
     monitor = stand.monitor("--json", "--kills-per-hour", "3", *NOTHING_KEPT)

@@ -142,6 +142,28 @@ static void intents(void **state)
 	spool_close(s);
 }
 
+static void disarmed(void **state)
+{
+	struct spool *s = open_spool();
+	char why[8];
+
+	(void)state;
+	assert_int_equal(spool_disarmed(s, why, sizeof(why)), -ENOENT);
+	assert_int_equal(spool_arm(s), 0);
+	assert_int_equal(spool_disarm(s, "for a reason"), 0);
+	assert_int_equal(spool_waiting(s), 0);
+	/* As a killed monitor leaves it. */
+	assert_int_equal(close(open("spool/disarmed.new", O_CREAT | O_WRONLY, 0600)), 0);
+	spool_close(s);
+	s = open_spool();
+	assert_int_equal(access("spool/disarmed.new", F_OK), -1);
+	assert_int_equal(spool_disarmed(s, why, sizeof(why)), 0);
+	assert_string_equal(why, "for a r");
+	assert_int_equal(spool_arm(s), 0);
+	assert_int_equal(spool_disarmed(s, why, sizeof(why)), -ENOENT);
+	spool_close(s);
+}
+
 /* For as long as its holder lives, and no longer. */
 static void locked(void **state)
 {
@@ -270,6 +292,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(half_written, enter, leave),
 		cmocka_unit_test_setup_teardown(refused, enter, leave),
 		cmocka_unit_test_setup_teardown(intents, enter, leave),
+		cmocka_unit_test_setup_teardown(disarmed, enter, leave),
 		cmocka_unit_test_setup_teardown(locked, enter, leave),
 		cmocka_unit_test_setup_teardown(strangers, enter, leave),
 		cmocka_unit_test_setup_teardown(unusable, enter, leave),

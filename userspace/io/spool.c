@@ -17,6 +17,7 @@
 #include "userspace/io/file.h"
 
 #define INTENT "intent.json"
+#define DISARMED "disarmed"
 #define REFUSED "refused-"
 #define BATCH_NAME_SIZE 64
 /* Far more than one cycle can make; what is larger is not ours. */
@@ -88,7 +89,7 @@ static int remove_half_written(struct spool *s)
 			continue;
 		memcpy(stem, entry->d_name, len - 4);
 		stem[len - 4] = 0;
-		if (parse_name(stem, &b) || !strcmp(stem, INTENT))
+		if (parse_name(stem, &b) || !strcmp(stem, INTENT) || !strcmp(stem, DISARMED))
 			unlinkat(s->dir, entry->d_name, 0);
 	}
 	closedir(d);
@@ -321,11 +322,42 @@ int spool_intent_broken(struct spool *s)
 	return renameat(s->dir, INTENT, s->dir, aside) ? -errno : 0;
 }
 
-int spool_intent_done(struct spool *s)
+static int remove_durably(struct spool *s, const char *name)
 {
-	if (unlinkat(s->dir, INTENT, 0))
+	if (unlinkat(s->dir, name, 0))
 		return -errno;
 	return fsync(s->dir) ? -errno : 0;
+}
+
+int spool_intent_done(struct spool *s)
+{
+	return remove_durably(s, INTENT);
+}
+
+int spool_disarm(struct spool *s, const char *why)
+{
+	return file_write_durably(s->dir, DISARMED, why, strlen(why), 0600);
+}
+
+int spool_arm(struct spool *s)
+{
+	int err = remove_durably(s, DISARMED);
+
+	return err == -ENOENT ? 0 : err;
+}
+
+int spool_disarmed(struct spool *s, char *why, size_t size)
+{
+	char *text;
+	size_t len;
+	int err;
+
+	err = file_read_all(s->dir, DISARMED, 4096, &text, &len);
+	if (err)
+		return err;
+	snprintf(why, size, "%s", text);
+	free(text);
+	return 0;
 }
 
 const char *spool_lock_path(const struct spool *s)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The spool: what must survive the monitor.  Intents of kills, and batches of records
- * that wait for the log server.  A batch is a file that is the body of one request.
+ * The spool: what must survive the monitor.  Intents of kills, that it is disarmed, and
+ * batches of records that wait for the log server.  A batch is a file that is the body of
+ * one request.
  */
 #ifndef IO_SPOOL_H
 #define IO_SPOOL_H
@@ -82,6 +83,20 @@ int spool_intent_broken(struct spool *s);
 
 /* It has its outcome, which is on disk.  Return: 0 or negative errno. */
 int spool_intent_done(struct spool *s);
+
+/**
+ * spool_disarm() - have it on disk that the monitor is disarmed, over its end
+ * @why: ends in NUL
+ *
+ * Return: 0 once it is durable, or negative errno.
+ */
+int spool_disarm(struct spool *s, const char *why);
+
+/* It is armed again.  Return: 0 once that is durable, or negative errno. */
+int spool_arm(struct spool *s);
+
+/* Why it is disarmed, cut to @size.  Return: 0, -ENOENT: it is armed, or negative errno. */
+int spool_disarmed(struct spool *s, char *why, size_t size);
 
 /* The file whose lock says that the monitor lives; the spool's. */
 const char *spool_lock_path(const struct spool *s);
