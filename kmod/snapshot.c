@@ -8,6 +8,7 @@
 #include <linux/uio.h>
 #include <linux/utsname.h>
 #include <linux/uuid.h>
+#include <linux/vmalloc.h>
 
 #include "collect.h"
 #include "json_writer.h"
@@ -24,7 +25,7 @@
 #define ESCAPED_MAX 6
 
 /*
- * In pieces that never move, a document needs no more memory than it is long, and
+ * In pieces that never move, a document needs little more memory than it is long, and
  * nobody waits while it is copied to where there is more room.
  */
 struct snapshot_piece {
@@ -42,9 +43,16 @@ struct snapshot_writer {
 static uuid_t snapshot_instance;
 static atomic64_t snapshot_sequence;
 
+/*
+ * In a row if that is at hand, else by pages: kvmalloc() would have the kernel compact and
+ * reclaim memory for it, on a machine that may be short of it already.
+ */
 static struct snapshot_piece *snapshot_piece_new(size_t size)
 {
-	return kvmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	const gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_NOWARN;
+	struct snapshot_piece *piece = kmalloc(size, gfp & ~__GFP_DIRECT_RECLAIM);
+
+	return piece ?: __vmalloc(size, gfp);
 }
 
 /* The piece that @w writes is as long as that. */

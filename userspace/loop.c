@@ -17,6 +17,8 @@
 #include "userspace/say.h"
 #include "userspace/view.h"
 
+#define NOT_MARKED "the next start would not know that it is %s: the spool %s: %s"
+
 struct loop {
 	struct setup *setup;
 	struct view last;
@@ -27,7 +29,8 @@ struct loop {
 	char hand[LOOK_HAND_MAX + 1];	/* see struct look; since the last look */
 	char hand_before[LOOK_HAND_MAX + 1];	/* of this look */
 	struct trouble trouble;
-	bool marked;			/* the spool says that it is disarmed */
+	enum { MARK_UNKNOWN, MARK_ARMED, MARK_DISARMED } mark;	/* in the spool */
+	bool unmarked_said;
 	bool blind;			/* the last cycle could not see */
 	bool ending;
 	bool reload;
@@ -76,32 +79,41 @@ static void start_as_left(struct loop *l)
 	if (!l->setup->spool || l->judge.brake.mode == BRAKE_DRY_RUN)
 		return;
 	err = spool_disarmed(l->setup->spool, why, sizeof(why));
-	if (err == -ENOENT)
+	if (err == -ENOENT) {
+		l->mark = MARK_ARMED;
 		return;
+	}
 	if (err)
 		snprintf(why, sizeof(why), "whether it was disarmed can't be read from the spool: %s",
 			 strerror(-err));
 	brake_disarm(&l->judge.brake, why);
-	l->marked = true;
-	l->hand[0] = 'D';
+	l->mark = err ? MARK_UNKNOWN : MARK_DISARMED;
 	say("disarmed before this start: %s; nothing is removed until SIGUSR1 arms again", why);
 }
 
-/* Tried again in each cycle. */
+/* What fails may have been done by half: tried again in each cycle. */
 static void mark_mode(struct loop *l)
 {
 	const struct brake *b = &l->judge.brake;
 	bool disarmed = b->mode == BRAKE_DISARMED;
 	int err;
 
-	if (!l->setup->spool || b->mode == BRAKE_DRY_RUN || disarmed == l->marked)
+	if (!l->setup->spool || b->mode == BRAKE_DRY_RUN ||
+	    l->mark == (disarmed ? MARK_DISARMED : MARK_ARMED))
 		return;
 	err = disarmed ? spool_disarm(l->setup->spool, b->why) : spool_arm(l->setup->spool);
-	if (err)
-		trouble_set(&l->trouble, "the next start would not know that it is %s: the spool %s: %s",
-			    brake_mode_name(b->mode), l->setup->config->spool, strerror(-err));
-	else
-		l->marked = disarmed;
+	if (!err) {
+		l->mark = disarmed ? MARK_DISARMED : MARK_ARMED;
+		l->unmarked_said = false;
+		return;
+	}
+	l->mark = MARK_UNKNOWN;
+	trouble_set(&l->trouble, NOT_MARKED, brake_mode_name(b->mode), l->setup->config->spool,
+		    strerror(-err));
+	/* Of all that is wrong, a report tells one thing; and there may be no more report. */
+	if (!l->unmarked_said)
+		say(NOT_MARKED, brake_mode_name(b->mode), l->setup->config->spool, strerror(-err));
+	l->unmarked_said = true;
 }
 
 static void toggle(struct loop *l)
@@ -116,11 +128,12 @@ static void toggle(struct loop *l)
 		brake_arm(b);
 	else
 		brake_disarm(b, "by hand (SIGUSR1)");
+	l->unmarked_said = false;
+	mark_mode(l);
 	say("%s%s", brake_mode_name(b->mode),
 	    b->mode == BRAKE_ARMED	? " again (SIGUSR1)" :
 	    b->mode == BRAKE_DISARMED	? " (SIGUSR1): nothing is removed until the next one" :
 					  " it stays, whatever SIGUSR1 says");
-	mark_mode(l);
 }
 
 static void take_wishes(struct loop *l)
@@ -211,6 +224,7 @@ static void cycle(struct loop *l)
 		view_free(&l->last);
 		forget_exits(l, l->exits.count);
 		judge_blind(&l->judge);
+		mark_mode(l);
 		keep(l, NULL, NULL, &r);
 		print_report(l, &r);
 		return;

@@ -348,6 +348,9 @@ static int finish_look(struct replay *r, struct look_outcome *o)
 	r->has_now = false;
 	r->cycles++;
 	take_hand(&r->judge.brake, r->now.hand);
+	/* What came before the recording can't be judged anew. */
+	if (r->cycles == 1 && o->mode == BRAKE_DISARMED)
+		brake_disarm(&r->judge.brake, o->why);
 	if (r->now.seen) {
 		err = judge_look(r, o);
 	} else {

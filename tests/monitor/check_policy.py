@@ -210,7 +210,7 @@ def test_disarmed_outlives_the_monitor(stand):
     dry.end(0, signal.SIGTERM)
     nothing_removed(stand)
     monitor.process.send_signal(signal.SIGUSR1)
-    monitor.wait_cycle(lambda c: c["killed"] == 3, "armed")
+    monitor.wait_cycle(lambda c: c.get("killed") == 3, "armed")
     monitor.end(0, signal.SIGTERM)
     equal(stand.engine.deleted(), sorted(c.id for c in containers), "removed")
     # By hand too; and armed again, that is known as well.
@@ -227,12 +227,12 @@ def test_disarmed_outlives_the_monitor(stand):
     equal((cycle["mode"], cycle["disarmed_by"]), ("disarmed", "by hand (SIGUSR1)"), "by hand")
     true(victim.lives(), "the victim")
     monitor.process.send_signal(signal.SIGUSR1)
-    monitor.wait_cycle(lambda c: c["killed"] == 1, "armed again")
+    monitor.wait_cycle(lambda c: c.get("killed") == 1, "armed again")
     monitor.process.kill()
     monitor.end(-signal.SIGKILL)
     last = stand.container(5, cpu=0.9)
     monitor = stand.monitor(*options)
-    monitor.wait_cycle(lambda c: c["killed"] == 1, "armed, as it was left")
+    monitor.wait_cycle(lambda c: c.get("killed") == 1, "armed, as it was left")
     true("disarmed" not in monitor.text(), monitor.text())
     monitor.end(0, signal.SIGTERM)
     equal(stand.engine.deleted(), sorted(c.id for c in [*containers, victim, last]), "removed")
@@ -247,8 +247,35 @@ def test_disarmed_if_the_spool_cannot_tell(stand):
     equal((cycle["mode"], cycle["killed"]), ("disarmed", 0), "a cycle")
     # Armed by hand, and what it can't have on disk it says.
     monitor.process.send_signal(signal.SIGUSR1)
-    monitor.wait_line(rb"the next start would not know that it is armed")
+    monitor.wait_line(rb"^monitor: the next start would not know that it is armed")
     monitor.end(0, signal.SIGTERM)
+
+
+def test_disarmed_though_the_spool_is_full(stand):
+    """At once, and told; and as soon as it can be, it is on disk."""
+    stand.container(1, cpu=0.9)
+    stand.engine.on_list = lambda _: (200, b"[]")
+    monitor = stand.monitor("--json", *NOTHING_KEPT)
+    monitor.wait_line(rb"^monitor: watching")
+    # In the way of what is written first.
+    os.makedirs(stand.path("spool/disarmed.new"))
+    monitor.process.send_signal(signal.SIGUSR1)
+    monitor.wait_line(rb"^monitor: the next start would not know that it is disarmed")
+    monitor.wait_line(rb"^monitor: disarmed \(SIGUSR1\)")
+    monitor.wait_cycle(lambda c: "would not know" in c.get("trouble", ""), "a report that tells it")
+    # Also while nothing is seen.
+    stand.module.hold("")
+    monitor.wait_cycle(lambda c: "not usable" in c.get("trouble", ""), "no sight", monitor.last_cycle())
+    os.rmdir(stand.path("spool/disarmed.new"))
+    monitor.wait_cycle(lambda c: os.path.exists(stand.path("spool/disarmed")), "the mark",
+                       monitor.last_cycle())
+    monitor.process.kill()
+    monitor.end(-signal.SIGKILL)
+    stand.module.hold(None)
+    monitor = stand.monitor("--json", *NOTHING_KEPT)
+    monitor.wait_line(rb"^monitor: disarmed before this start: by hand \(SIGUSR1\)")
+    monitor.end(0, signal.SIGTERM)
+    nothing_removed(stand)
 
 
 def test_brake_of_an_hour(stand):

@@ -77,6 +77,24 @@ def test_same_decisions(stand):
     true(died >= 6, f"{died} died")
 
 
+def test_begins_disarmed(stand):
+    """What disarmed it before is not in the recording, but that it was."""
+    for number in range(3):
+        stand.container(number, cpu=0.9)
+    monitor = stand.monitor("--json", "--kills-per-cycle", "2", *NOTHING_KEPT)
+    monitor.wait_cycle(lambda c: c["mode"] == "disarmed", "the brake")
+    monitor.end(0, signal.SIGTERM)
+    recording = stand.path("recording")
+    monitor = stand.monitor("--json", "--record", recording, *NOTHING_KEPT)
+    monitor.wait_cycle(lambda c: c.get("surplus") == 3, "a surplus that stays")
+    monitor.end(0, signal.SIGTERM)
+    nothing_removed(stand)
+    looks, summary = replay_json(stand, recording, "--kills-per-cycle", "3")
+    equal({(c["mode"], c["disarmed_by"]) for c in looks},
+          {("disarmed", "3 kills in this cycle (kills-per-cycle 2)")}, "modes")
+    equal(summary["only_this_policy"], 0, "deaths")
+
+
 def test_same_bytes(stand):
     record_kills(stand)
     other = stand.path("other.conf")
