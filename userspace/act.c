@@ -159,13 +159,13 @@ static void explain(struct receipt *r, const char *text)
 }
 
 /* What died without the runtime's removal is removed, unless it runs again by now. */
-static void tidy(const struct setup *s, struct intent *i, bool *answers)
+static void tidy(const struct setup *s, struct intent *i, bool *may)
 {
 	const struct runtime_call call = { .socket = s->runtime_socket };
 	struct runtime_remove removal = { .id = i->victim.id };
 	struct receipt *r = &i->victim.receipt;
 
-	if (!receipt_is_kill(r) || r->runtime == RECEIPT_LET_GO || !*answers)
+	if (!receipt_is_kill(r) || r->runtime == RECEIPT_LET_GO || !*may)
 		return;
 	runtime_remove(&call, &removal, 1, false, TIDY_TIMEOUT_MS);
 	if (removal.result == RUNTIME_REMOVED || removal.result == RUNTIME_GONE) {
@@ -173,14 +173,14 @@ static void tidy(const struct setup *s, struct intent *i, bool *answers)
 		r->removed_us = clock_boottime_us();
 		receipt_conclude(r);
 	}
-	*answers = removal.result != RUNTIME_NO_ANSWER;
+	*may = removal.result != RUNTIME_NO_ANSWER;
 }
 
 /*
  * An intent without an outcome: is there one now?  Of an earlier monitor's it isn't known
  * whether the act was begun, so by whose hand its victim died wasn't seen.
  */
-static bool settle_one(const struct setup *s, struct intent *i, bool *answers)
+static bool settle_one(const struct setup *s, struct intent *i, bool *may_tidy)
 {
 	struct receipt *r = &i->victim.receipt;
 	enum receipt_found found;
@@ -199,7 +199,7 @@ static bool settle_one(const struct setup *s, struct intent *i, bool *answers)
 		receipt_conclude(r);
 		/* Another one under its name is somebody's, and is not to be tidied away. */
 		if (found != RECEIPT_REPLACED)
-			tidy(s, i, answers);
+			tidy(s, i, may_tidy);
 		return true;
 	}
 	/* A clock that was set back makes it young again at worst. */
@@ -227,16 +227,16 @@ void act_mark(const struct act *a, struct model *m)
 	}
 }
 
-void act_settle(struct act *a, const struct setup *s, struct trouble *t)
+void act_settle(struct act *a, const struct setup *s, bool armed, struct trouble *t)
 {
-	bool answers = true;
+	bool may_tidy = armed;
 	size_t n;
 	int err = 0;
 
 	for (n = 0; !err && n < a->intents.count; n++) {
 		struct intent *i = &a->intents.list[n];
 
-		if (i->record || !settle_one(s, i, &answers))
+		if (i->record || !settle_one(s, i, &may_tidy))
 			continue;
 		/* If it ends after that, its end is news. */
 		if (i->victim.receipt.outcome == RECEIPT_SURVIVED)
@@ -306,7 +306,7 @@ static int conclude(struct act *a, const struct plan *plan, size_t first)
 			err = intents_complete(&intents[kill], clock_unix_ms());
 		if (r->outcome != RECEIPT_GONE && r->outcome != RECEIPT_SURVIVED && !err)
 			err = add_own(a, &intents[kill].victim);
-		if (r->outcome != RECEIPT_GONE)
+		if (r->outcome != RECEIPT_GONE && r->found != RECEIPT_UNTRIED)
 			comebacks_note(&a->comebacks, plan->decisions[n].container, clock_boottime_us());
 		kill++;
 	}
@@ -340,9 +340,28 @@ static uint64_t lost_by_now(const struct setup *s, const struct view_exits *exit
 	return drops.ring_full + drops.unplaced + exits->dropped;
 }
 
-static void kill_all(const struct setup *s, struct intent *intents, size_t count,
-		     struct view_exits *exits, struct trouble *t)
+/* What an act in parts goes on by: the wish, and its plan's age. */
+struct going {
+	const struct setup *setup;
+	const struct plan *plan;
+	const struct act_consent *consent;
+};
+
+static bool may_go_on(void *ctx)
 {
+	const struct going *g = ctx;
+	const struct generation unspent = { 0 };
+
+	return g->consent->given(g->consent->ctx) &&
+	       generation_check(&g->plan->generation, &unspent, g->setup->boot_id, clock_boottime_us(),
+				(uint64_t)g->setup->config->interval_s * 1000000) == GENERATION_CURRENT;
+}
+
+static void kill_all(struct going *going, struct intent *intents, struct view_exits *exits,
+		     struct trouble *t)
+{
+	const struct setup *s = going->setup;
+	size_t i, count = going->plan->kills;
 	struct attention attention = { s, exits, t };
 	const struct watch watch = {
 		.fd = s->witness ? witness_fd(s->witness) : -1,
@@ -355,11 +374,12 @@ static void kill_all(const struct setup *s, struct intent *intents, size_t count
 		.watch = s->witness ? &watch : NULL,
 		.grace_ms = s->config->grace_s * 1000,
 		.timeout_ms = REMOVE_TIMEOUT_MS,
+		.may_go_on = may_go_on,
+		.ctx = going,
 	};
 	struct kill_victim *victims = calloc(count + 1, sizeof(*victims));
 	uint64_t lost = s->witness ? lost_by_now(s, exits) : 0;
 	bool whole;
-	size_t i;
 
 	if (!victims) {
 		trouble_set(t, "the act: no memory");
@@ -373,8 +393,11 @@ static void kill_all(const struct setup *s, struct intent *intents, size_t count
 	whole = s->witness && lost != UINT64_MAX && lost_by_now(s, exits) == lost;
 	for (i = 0; i < count; i++) {
 		intents[i].victim = victims[i];
-		intents[i].victim.receipt.witness = whole;
-		if (s->witness && !whole)
+		intents[i].victim.receipt.watched = s->witness != NULL;
+		intents[i].victim.receipt.whole = whole;
+		if (intents[i].victim.receipt.found == RECEIPT_UNTRIED)
+			explain(&intents[i].victim.receipt, "so many took so long that the plan was old, or it was called off");
+		else if (s->witness && !whole)
 			explain(&intents[i].victim.receipt, "the witness lost events meanwhile");
 	}
 	free(victims);
@@ -406,10 +429,11 @@ static int tell_dry_run(const struct setup *s, const struct plan *plan, const st
 }
 
 void act_carry_out(struct act *a, const struct setup *s, const struct plan *plan,
-		   const struct model *m, struct view_exits *exits, struct act_result *ret,
-		   struct trouble *t)
+		   const struct model *m, const struct act_consent *consent,
+		   struct view_exits *exits, struct act_result *ret, struct trouble *t)
 {
 	const struct record_origin from = origin(s, m);
+	struct going going = { s, plan, consent };
 	uint64_t from_us = clock_boottime_us();
 	size_t first;
 	int err;
@@ -445,7 +469,7 @@ void act_carry_out(struct act *a, const struct setup *s, const struct plan *plan
 	}
 	a->spent = plan->generation;
 	ret->done = true;
-	kill_all(s, &a->intents.list[first], plan->kills, exits, t);
+	kill_all(&going, &a->intents.list[first], exits, t);
 	/* A process of the snapshot may have died before the act. */
 	note_some(&a->intents.list[first], plan->kills, exits, 0);
 	note_some(a->intents.list, first, exits, a->noted);

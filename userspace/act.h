@@ -49,12 +49,13 @@ void act_forget_noted(struct act *a, size_t count);
  * act_settle() - look what became of the intents that have no outcome yet
  * @a: what is remembered
  * @s: what to work with
+ * @armed: what is dead may be removed, where the runtime has not been told
  * @t: why an outcome could not be recorded; it is tried again
  *
  * By looking: a victim that is dead gets its record.  One of another boot is gone, and
  * nothing else is claimed.  One that lives on after its time has survived.
  */
-void act_settle(struct act *a, const struct setup *s, struct trouble *t);
+void act_settle(struct act *a, const struct setup *s, bool armed, struct trouble *t);
 
 /* Marks in a model who is on its way out, and who came back how often. */
 void act_mark(const struct act *a, struct model *m);
@@ -65,6 +66,12 @@ void act_mark(const struct act *a, struct model *m);
  * faster than the removal, which ends that one too.
  */
 void act_forget_own(struct act *a, const struct model *now, struct deaths *ended);
+
+/* Whether an act that is carried out in parts may still go on. */
+struct act_consent {
+	bool (*given)(void *ctx);
+	void *ctx;
+};
 
 /* How it went, for the report. */
 struct act_result {
@@ -80,6 +87,7 @@ struct act_result {
  * @s: what to work with
  * @plan: the plan
  * @m: the model that it rests on
+ * @consent: asked before each further part of a plan that is too large for one
  * @exits: what the witness sees is added
  * @ret: how it went; its victims are in use as long as the plan and the model are, then
  *	freed by act_result_free()
@@ -88,8 +96,8 @@ struct act_result {
  * If it was not done, no container was touched.
  */
 void act_carry_out(struct act *a, const struct setup *s, const struct plan *plan,
-		   const struct model *m, struct view_exits *exits, struct act_result *ret,
-		   struct trouble *t);
+		   const struct model *m, const struct act_consent *consent,
+		   struct view_exits *exits, struct act_result *ret, struct trouble *t);
 
 void act_result_free(struct act_result *r);
 

@@ -212,11 +212,14 @@ static bool read_drop_ins(struct config *c, const char *file, char *reason)
 static bool read_files(struct config *c, char *reason)
 {
 	const char *file = c->file[0] ? c->file : CONFIG_FILE;
+	struct stat st;
 
 	/* A replay rests on the policy that was recorded, unless another is named. */
 	if (!c->file[0] && c->command == CONFIG_REPLAY)
 		return true;
-	if ((c->file[0] || !access(file, F_OK)) && !read_file(c, file, reason))
+	/* Only one that isn't there may be missing; a link to nowhere is there. */
+	c->has_file = c->file[0] || !lstat(file, &st) || errno != ENOENT;
+	if (c->has_file && !read_file(c, file, reason))
 		return false;
 	return read_drop_ins(c, file, reason);
 }
@@ -416,18 +419,27 @@ bool config_reload(struct config *c, char *reason)
 	}
 	if (config_load(c->argc, c->argv, new, reason) != CONFIG_RUN)
 		goto out;
+	/* Somebody is about to replace it, or the policy would be lost without a word. */
+	if (c->has_file && !new->has_file) {
+		snprintf(reason, CONFIG_REASON_SIZE, "%s is not there any more; a restart goes without it",
+			 CONFIG_FILE);
+		goto out;
+	}
 	reason[0] = '\0';
 	for (i = 0; i < setting_count; i++) {
 		const struct setting *s = &settings[i];
-		const char *old_at = (char *)c + s->offset, *new_at = (char *)new + s->offset;
+		char *old_at = (char *)c + s->offset;
+		const char *new_at = (char *)new + s->offset;
 		size_t used = strlen(reason);
 
 		if (s->place == SETTING_START && (s->kind == SETTING_TEXT ? strcmp(old_at, new_at) != 0 :
 						memcmp(old_at, new_at, s->size) != 0))
 			snprintf(reason + used, CONFIG_REASON_SIZE - used, "%s%s", used ? ", " : "", s->name);
+		if (s->place == SETTING_LIVE)
+			memcpy(old_at, new_at, s->size);
 	}
 	c->policy = new->policy;
-	c->interval_s = new->interval_s;
+	c->has_file = new->has_file;
 	ok = true;
 out:
 	free(new);

@@ -50,6 +50,7 @@ struct config {
 	char record[PATH_MAX];		/* "": nothing is recorded */
 	long record_mib;		/* most that a recording may take, twice */
 	char file[PATH_MAX];		/* the configuration file; "": CONFIG_FILE, if it is there */
+	bool has_file;			/* it was */
 	int argc;			/* as given, for config_reload() */
 	char **argv;
 };

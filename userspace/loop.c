@@ -162,13 +162,13 @@ static void reload(struct loop *l)
 		say("reloaded");
 }
 
-/* As was judged, and as is wished by now. */
-static bool may_act(struct loop *l, const struct judgement *j)
+/* Nobody has called it off by now.  A dry run can't be. */
+static bool is_still_wished(void *ctx)
 {
-	enum brake_mode mode = l->judge.brake.mode;
+	struct loop *l = ctx;
 
 	take_wishes(l);
-	return j->plan->kills && j->brake.act && !l->ending && l->judge.brake.mode == mode;
+	return !l->ending && l->judge.brake.mode != BRAKE_DISARMED;
 }
 
 /* After the act, and of a cycle without sight (@seen is NULL) too. */
@@ -204,6 +204,7 @@ static void forget_exits(struct loop *l, size_t count)
 /* A cycle that could not see, or is the first to see, decides nothing. */
 static void cycle(struct loop *l)
 {
+	const struct act_consent consent = { is_still_wished, l };
 	struct act_result result = { 0 };
 	struct judge_sight seen, before = sight(l, &l->last);
 	struct judgement j;
@@ -216,9 +217,10 @@ static void cycle(struct loop *l)
 	memset(l->hand, 0, sizeof(l->hand));
 	if (l->setup->spool)
 		r.waiting = spool_waiting(l->setup->spool);
+	door_look(&l->setup->door);
 	err = view_take(l->setup, &l->exits, &now, &l->trouble);
 	act_note(l->setup->act, &l->exits);
-	act_settle(l->setup->act, l->setup, &l->trouble);
+	act_settle(l->setup->act, l->setup, l->judge.brake.mode == BRAKE_ARMED, &l->trouble);
 	l->blind = err;
 	if (err) {
 		view_free(&l->last);
@@ -242,9 +244,9 @@ static void cycle(struct loop *l)
 				    j.brake.mode == BRAKE_DISARMED ?
 					    "disarmed, nothing is removed any more: SIGUSR1 arms again" :
 					    "armed, it would have disarmed");
-		if (may_act(l, &j))
-			act_carry_out(l->setup->act, l->setup, j.plan, now.model, &l->exits, &result,
-				      &l->trouble);
+		if (j.plan->kills && j.brake.act && is_still_wished(l))
+			act_carry_out(l->setup->act, l->setup, j.plan, now.model, &consent, &l->exits,
+				      &result, &l->trouble);
 		if (result.done) {
 			r.act = &result;
 			r.victim_count = j.plan->kills;

@@ -198,7 +198,9 @@ static void read_identity(struct setup *s)
 static int start_watch(struct setup *s, bool *ret_generator)
 {
 	struct trouble trouble = { "" };
-	char reason[GENERATOR_REASON_SIZE];
+	char reason[GENERATOR_REASON_SIZE], why[BRAKE_REASON_SIZE];
+	bool armed = !s->config->dry_run &&
+		     spool_disarmed(s->spool, why, sizeof(why)) == -ENOENT;
 	int err = act_begin(s->act, s);
 
 	if (err == -EBADMSG) {
@@ -208,7 +210,7 @@ static int start_watch(struct setup *s, bool *ret_generator)
 		    s->config->spool);
 		return err;
 	}
-	act_settle(s->act, s, &trouble);
+	act_settle(s->act, s, armed, &trouble);
 	if (trouble.text[0])
 		say("%s", trouble.text);
 	err = start_compose(s->config, s->runtime_socket);

@@ -125,6 +125,31 @@ def test_grace(stand):
           [False, False, True], "a signal is only claimed where there was no other")
 
 
+def test_called_off_between_two_parts(stand):
+    """A plan that is too large for one act: what comes later is asked for anew."""
+    server = stand.log_server()
+    victims = [stand.container(n, listed={"Image": f"image-{n}"}) for n in range(131)]
+    told = []
+
+    def once(_):
+        if not told:
+            told.append(monitor.process.send_signal(signal.SIGUSR1))
+
+    stand.engine.on_delete = once
+    monitor = stand.monitor("--json", "--kills-per-cycle", "200", *NOTHING_KEPT)
+    cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a cycle")
+    equal((cycle["surplus"], cycle["killed"], cycle["mode"]), (131, 128, "disarmed"), "surplus, killed, mode")
+    left = [v for v in victims if v.lives()]
+    equal(len(left), 3, "how many live")
+    monitor.end(0, signal.SIGTERM)
+    records = server.records("logs")
+    equal(sorted(r["action"] for r in records), ["killed"] * 128 + ["survived"] * 3, "records")
+    for victim in left:
+        evidence = of(records, victim)[0]["evidence"]
+        true(evidence.startswith("not tried; ") and "called off" in evidence, evidence)
+    equal(len(stand.engine.seen("DELETE")), 128, "removals")
+
+
 def test_stop_signal_that_is_none(stand):
     """An image may name anything; it doesn't get into a request."""
     victim = stand.container(1)
@@ -304,9 +329,11 @@ def test_strangers_in_the_log_servers_clothes(stand):
     # It is being started, or is in the host's network: then who wears the label stays.
     stand.engine.containers[0] = (real, label)
     second, naked = stand.container(5, listed=label), stand.container(6)
+    # The same port of another protocol is another door.
+    udp = stand.container(7, listed={"Ports": [{**door, "IP": "0.0.0.0", "Type": "udp"}]})
     monitor = stand.monitor("--json", "--cycles", "1", *NOTHING_KEPT).end(0)
     equal([rules(monitor.cycles()[0])[c.id] for c in (real, second)], ["the log server"] * 2, "rules")
-    equal([c.lives() for c in (real, second, naked)], [True, True, False], "lives")
+    equal([c.lives() for c in (real, second, naked, udp)], [True, True, False, False], "lives")
 
 
 def test_monitor_in_a_container_that_hides_it(stand):
@@ -523,6 +550,19 @@ def test_killed_when_recorded(stand):
 
 def test_killed_when_closed(stand):
     killed_at(stand, "closed")
+
+
+def test_killed_and_looked_at_in_a_dry_run(stand):
+    """Which tells the outcome, but removes nothing that has ended."""
+    server = stand.log_server()
+    victim = stand.container(1)
+    stand.monitor("--json", *NOTHING_KEPT, program=FAULTS,
+                  env={"MONITOR_FAULT": "all-killed"}).end(-signal.SIGKILL)
+    dies(victim)
+    stand.monitor("--json", "--dry-run", "--cycles", "1", *NOTHING_KEPT).end(0)
+    equal([(r["container_id"], r["outcome"]) for r in server.records("logs")],
+          [(victim.id, "killed, unverified")], "records")
+    equal(stand.engine.seen("DELETE"), [], "removed")
 
 
 def test_killed_again_while_it_recovers(stand):

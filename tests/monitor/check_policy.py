@@ -19,6 +19,9 @@ from stand import (MONITOR, NOTHING_KEPT, container_id, equal, nothing_removed, 
                    run_tests, true)
 
 
+NOT_WHOLE = "its labels, name or image, which the policy asks for, are not known whole"
+
+
 def configure(stand, text, name="monitor.conf"):
     path = stand.path(name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -49,13 +52,16 @@ def test_configuration_at_its_usual_place(stand):
     script = ("mount -t tmpfs none /etc && mkdir -p /etc/monitor/monitor.conf.d && "
               "echo 'snapshot = /from/etc' >/etc/monitor/monitor.conf && $0 --check-config; $0; "
               "echo 'snapshot = /from/drop-in' >/etc/monitor/monitor.conf.d/a.conf; $0; "
-              "$0 --snapshot /from/option; rm /etc/monitor/monitor.conf; $0; rm -r /etc/monitor; "
+              "$0 --snapshot /from/option; rm /etc/monitor/monitor.conf; $0; "
+              "ln -s /nowhere /etc/monitor/monitor.conf; $0; rm -r /etc/monitor; "
               "$0 --snapshot /without")
     done = subprocess.run(["unshare", "--mount", "sh", "-c", script, MONITOR], capture_output=True,
                           text=True, env=stand.environment(), check=False)
     equal(done.stdout, "configuration ok\n", "check")
     equal(re.findall(r"snapshot (\S+):", done.stderr),
           ["/from/etc", "/from/drop-in", "/from/option", "/from/drop-in", "/without"], "snapshots")
+    # A link to nowhere is no missing file: what it was to say is not left out without a word.
+    equal(len(re.findall(r"/etc/monitor/monitor.conf: No such file", done.stderr)), 1, done.stderr)
 
 
 def test_reload(stand):
@@ -334,17 +340,21 @@ def test_scope_and_protect(stand):
     outside = stand.container(3, cpu=0.9, listed={"Labels": {"team": "webs"}})
     spared = stand.container(4, cpu=0.9, listed={"Names": ["/web-db"], "Image": "registry/db:4"})
     large = stand.container(5, cpu=0.9, listed={"Labels": {"a": "b" * 20000}})
+    # Its tag is another image's by now; a container that is linked to it calls it so.
+    retagged = stand.container(6, cpu=0.9, listed={"Names": ["/web-old"], "Image": "sha256:" + "ab" * 32})
+    linked = stand.container(7, cpu=0.9, listed={"Names": ["/app/web-1", "/solo"]})
     path = configure(stand, "scope = label:team=web\nscope = name:web-*\nprotect = image:*/db:*\n")
     monitor = stand.monitor("--json", "--cycles", "2", "--config", path, *NOTHING_KEPT).end(0)
     first = monitor.cycles()[0]
     equal(rules(first), {
         inside.id: "surplus", by_name.id: "surplus", outside.id: "not governed by the policy",
-        spared.id: "protected by the policy", large.id: "its labels are too long to be read whole"},
-        "rules")
+        spared.id: "protected by the policy", large.id: NOT_WHOLE, retagged.id: NOT_WHOLE,
+        linked.id: "not governed by the policy"}, "rules")
     equal((of(first, spared)["why"], of(first, spared)["source"]),
           ("protect = image:*/db:*", "policy"), "why")
     equal(stand.engine.deleted(), sorted(c.id for c in (inside, by_name)), "removed")
-    equal([c.lives() for c in (outside, spared, large)], [True] * 3, "the others live")
+    equal([c.lives() for c in (outside, spared, large, retagged, linked)], [True] * 5,
+          "the others live")
 
 
 def test_young_ones_stay(stand):

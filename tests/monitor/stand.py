@@ -204,7 +204,7 @@ class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     answer: by (status, body), by "hang", "close", or by None for the usual one."""
 
     daemon_threads = True
-    request_queue_size = 64
+    request_queue_size = 256
 
     def __init__(self, path):
         self.containers = []  # (Container, changes of its entry)

@@ -273,13 +273,14 @@ static void reload(void **state)
 	(void)state;
 	write_file(path, "keep-high = 5\nprotect = name:a\n");
 	assert_int_equal(LOAD(&c, reason, "--config", path, "--keep-low", "6"), CONFIG_RUN);
-	write_file(path, "keep-high = 8\nkeep-low = 1\ninterval = 77\nserver = http://x/\nspool = /y\n");
+	write_file(path, "keep-high = 8\nkeep-low = 1\ninterval = 77\ngrace = 30\nserver = http://x/\nspool = /y\n");
 	assert_true(config_reload(&c, reason));
 	assert_string_equal(reason, "server, spool");
 	assert_int_equal(c.policy.decide.keep_high, 8);
 	assert_int_equal(c.policy.decide.keep_low, 6);
 	assert_int_equal(c.policy.decide.protect.count, 0);
 	assert_int_equal(c.interval_s, 77);
+	assert_int_equal(c.grace_s, 30);
 	assert_string_equal(c.server, "http://127.0.0.1:8000");
 	write_file(path, "keep-high = 9\ninterval = x\n");
 	assert_false(config_reload(&c, reason));
@@ -292,6 +293,15 @@ static void reload(void **state)
 	assert_true(config_reload(&c, reason));
 	assert_string_equal(reason, "");
 	assert_int_equal(c.policy.decide.keep_high, 2);
+	/* The usual one, gone since, may be about to come back: until then its policy stays. */
+	if (access(CONFIG_FILE, F_OK)) {
+		assert_int_equal(config_load(1, (char *[]){ "monitor", NULL }, &c, reason), CONFIG_RUN);
+		assert_false(c.has_file);
+		assert_true(config_reload(&c, reason));
+		c.has_file = true;
+		assert_false(config_reload(&c, reason));
+		assert_non_null(strstr(reason, CONFIG_FILE " is not there any more"));
+	}
 }
 
 int main(void)

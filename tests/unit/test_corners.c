@@ -129,7 +129,7 @@ static void receipts(void **state)
 	/* Removed before it was asked; memory that grew; one whose end was its own. */
 	r = (struct receipt){ .found = RECEIPT_FOUND, .act_us = 10, .empty_us = 20, .removed_us = 9,
 			      .frozen = true, .stopped = true, .killed = true, .has_memory = true,
-			      .memory_before = 1, .memory_after = 2, .witness = true, .by_itself = 1 };
+			      .memory_before = 1, .memory_after = 2, .watched = true, .whole = true, .by_itself = 1 };
 	receipt_evidence(&r, text, sizeof(text));
 	assert_non_null(strstr(text, "frozen; stop signal sent, cgroup.kill"));
 	assert_non_null(strstr(text, "after 0 ms"));

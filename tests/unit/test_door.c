@@ -2,7 +2,9 @@
 #include "tests/unit/unit.h"
 #include "userspace/io/door.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <string.h>
 
 static void urls(void **state)
 {
@@ -24,6 +26,28 @@ static void urls(void **state)
 	d.port = 7;
 	assert_int_equal(door_find("nothing of the kind ://", &d), -EINVAL);
 	assert_int_equal(d.port, 7);
+}
+
+/* An address that the machine gets later, as a name's of which nothing is its own yet. */
+static void comes_up_late(void **state)
+{
+	struct sockaddr_in late = { .sin_family = AF_INET };
+	struct door d;
+
+	(void)state;
+	assert_int_equal(door_find("http://192.0.2.1:8000", &d), 0);
+	assert_int_equal(d.other_count, 1);
+	door_look(&d);
+	assert_int_equal(d.count, 0);
+	assert_int_equal(d.other_count, 1);
+	late.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	memcpy(&d.others[0], &late, sizeof(late));
+	door_look(&d);
+	assert_int_equal(d.count, 1);
+	assert_int_equal(d.other_count, 0);
+	assert_true(door_is_at(&d, "127.0.0.1", 8000));
+	door_look(&d);
+	assert_int_equal(d.count, 1);
 }
 
 static void who_stands_in_it(void **state)
@@ -54,6 +78,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(urls),
+		cmocka_unit_test(comes_up_late),
 		cmocka_unit_test(who_stands_in_it),
 	};
 

@@ -32,7 +32,7 @@ static void rules(void **state)
 		{ RULE_NOT_RUNNING, "runtime", "paused, restarting or being removed" },
 		{ RULE_SPARED, "policy", "protect = name:db-\xff*" },
 		{ RULE_OUT_OF_SCOPE, "policy", "not governed by the policy" },
-		{ RULE_LABELS, "policy", "its labels are too long to be read whole" },
+		{ RULE_LABELS, "policy", "its labels, name or image, which the policy asks for, are not known whole" },
 		{ RULE_COMES_BACK, "monitor", "comes back however often it is killed; end what starts it, "
 					      "or protect it: killed 4 times within an hour" },
 		{ RULE_NEW, "module", "new: not seen for a whole window: 2 of its cycles" },

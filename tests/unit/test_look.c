@@ -64,7 +64,8 @@ static struct look make(struct host *h)
 	c = host_add(h, "b", 0, 0);
 	c->cgroup = (struct model_cgroup){ .has_memory = true, .has_inactive = true,
 					   .has_pids = true };
-	c->runtime = (struct model_runtime){ .running = true, .log_server = true, .labels_cut = true };
+	c->runtime = (struct model_runtime){ .running = true, .log_server = true, .labels_cut = true,
+		.name_cut = true };
 	return l;
 }
 
@@ -103,6 +104,8 @@ static void same_container(const struct model_container *a, const struct model_c
 	SAME(runtime.is_protected);
 	SAME(runtime.log_server);
 	SAME(runtime.labels_cut);
+		SAME(runtime.name_cut);
+		SAME(runtime.image_unsure);
 	SAME_TEXT(runtime.name);
 	SAME_TEXT(runtime.image);
 	SAME(runtime.labels_len);

@@ -245,7 +245,7 @@ static int records(void *ctx)
 	const struct decision d = { .container = &c, .measure = &measure, .books = &books,
 				    .class = CLASS_HIGH, .rule = RULE_SURPLUS };
 	const struct model m = { .instance = "i" };
-	const struct receipt receipt = { .witness = true, .signal = 9, .outcome = RECEIPT_VERIFIED,
+	const struct receipt receipt = { .watched = true, .whole = true, .signal = 9, .outcome = RECEIPT_VERIFIED,
 					 .act_us = 1, .empty_us = 2, .process_count = 3,
 					 .has_memory = true, .memory_before = 9 };
 	struct death death = { .container = c, .cause = DEATH_SIGNAL, .signal = 9 };

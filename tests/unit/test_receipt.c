@@ -17,7 +17,7 @@ static struct receipt begin(void)
 
 	memcpy(processes, seen, sizeof(seen));
 	return (struct receipt){
-		.found = RECEIPT_FOUND, .runtime = RECEIPT_LET_GO, .killed = true, .witness = true,
+		.found = RECEIPT_FOUND, .runtime = RECEIPT_LET_GO, .killed = true, .watched = true, .whole = true,
 		.act_us = ACT, .empty_us = ACT + 1500, .removed_us = ACT + 230000,
 		.processes = processes, .process_count = COUNT(seen),
 	};
@@ -108,8 +108,14 @@ static void facts(void **state)
 		/* Without a witness nobody can say that they ended by themselves. */
 		{ { .act_us = 1, .killed = true, .empty_us = 2, .runtime = RECEIPT_LET_GO, .by_itself = 1 },
 		  RECEIPT_VERIFIED },
+		/* What the witness may have missed it has not seen. */
+		{ { .act_us = 1, .killed = true, .empty_us = 2, .runtime = RECEIPT_LET_GO, .watched = true,
+		    .process_count = 3, .known_dead = 2 }, RECEIPT_UNVERIFIED },
+		{ { .act_us = 1, .killed = true, .empty_us = 2, .runtime = RECEIPT_LET_GO, .watched = true,
+		    .process_count = 3, .known_dead = 3 }, RECEIPT_VERIFIED },
+		{ { .found = RECEIPT_UNTRIED }, RECEIPT_SURVIVED },
 		/* After its stop signal to exit is to obey. */
-		{ { .act_us = 1, .stopped = true, .witness = true, .by_itself = 1, .empty_us = 2,
+		{ { .act_us = 1, .stopped = true, .watched = true, .whole = true, .by_itself = 1, .empty_us = 2,
 		    .runtime = RECEIPT_LET_GO }, RECEIPT_VERIFIED },
 	};
 	size_t i;

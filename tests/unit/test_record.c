@@ -111,6 +111,31 @@ static void actions(void **state)
 	}
 }
 
+/* One that is started anew at once dies several times between two looks. */
+static void deaths(void **state)
+{
+	struct death first = { .container = { .cgroup.inode = 0xfffffffffffffffe } }, second = first;
+	const struct record_origin longest = {
+		.host = "h", .boot_id = "b", .instance = "00000000-0000-0000-0000-000000000000",
+		.sequence = UINT64_MAX,
+	};
+	cJSON *a, *b;
+
+	(void)state;
+	memset(first.container.id, 'f', 64);
+	memset(second.container.id, 'f', 64);
+	second.container.cgroup.inode++;
+	a = record_death(&longest, &first, 0);
+	b = record_death(&longest, &second, 0);
+	assert_non_null(a);
+	assert_non_null(b);
+	assert_string_not_equal(text(a, "event_id"), text(b, "event_id"));
+	/* What the log server takes. */
+	assert_true(strlen(text(a, "event_id")) <= 128);
+	cJSON_Delete(a);
+	cJSON_Delete(b);
+}
+
 static void memory_record(void **state)
 {
 	struct model m = { .total_ram_kib = 10, .free_ram_kib = 4, .used_ram_kib = 6, .available_ram_kib = 5 };
@@ -130,6 +155,7 @@ int main(void)
 		cmocka_unit_test(times),
 		cmocka_unit_test(kill_record),
 		cmocka_unit_test(actions),
+		cmocka_unit_test(deaths),
 		cmocka_unit_test(memory_record),
 	};
 

@@ -117,6 +117,14 @@ static void meant(void **state)
 	none.count = 0;
 	assert_int_equal(scope_add(&none, "name:x"), 0);
 	assert_int_equal(scope_find(&none, &c, NULL), SCOPE_NO);
+	/* So may the rest of a name, and the name of an image that has lost it. */
+	c.runtime.name_cut = true;
+	assert_int_equal(scope_find(&none, &c, NULL), SCOPE_UNSURE);
+	c.runtime.name_cut = false;
+	c.runtime.image_unsure = true;
+	assert_int_equal(scope_find(&none, &c, NULL), SCOPE_NO);
+	assert_int_equal(scope_add(&none, "image:x"), 0);
+	assert_int_equal(scope_find(&none, &c, NULL), SCOPE_UNSURE);
 }
 
 int main(void)

@@ -26,7 +26,7 @@ const char *rule_text(enum rule rule)
 	case RULE_OUT_OF_SCOPE:
 		return "not governed by the policy";
 	case RULE_LABELS:
-		return "its labels are too long to be read whole";
+		return "its labels, name or image, which the policy asks for, are not known whole";
 	case RULE_COMES_BACK:
 		return "comes back however often it is killed; end what starts it, or protect it";
 	case RULE_NEW:

@@ -88,7 +88,7 @@ static void put_container(struct look_bytes *to, const struct model_container *c
 		c->cgroup.known, c->cgroup.has_memory, c->cgroup.has_cpu, c->cgroup.has_inactive,
 		c->cgroup.has_oom, c->cgroup.has_pids,
 		c->runtime.known, c->runtime.running, c->runtime.is_protected, c->runtime.log_server,
-		c->runtime.labels_cut, c->self, c->dying,
+		c->runtime.labels_cut, c->self, c->dying, c->runtime.name_cut, c->runtime.image_unsure,
 	};
 	uint64_t percent;
 
@@ -316,6 +316,7 @@ static void get_container(struct source *s, struct model_container *c)
 		&c->cgroup.has_oom, &c->cgroup.has_pids,
 		&c->runtime.known, &c->runtime.running, &c->runtime.is_protected,
 		&c->runtime.log_server, &c->runtime.labels_cut, &c->self, &c->dying,
+		&c->runtime.name_cut, &c->runtime.image_unsure,
 	};
 	uint64_t percent;
 

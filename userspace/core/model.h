@@ -14,7 +14,7 @@
 
 /* 64 hex digits; for LXC a name, at most NAME_MAX bytes. */
 #define MODEL_ID_SIZE 256
-/* Shown to people and kept in records, never compared: cut when longer. */
+/* Cut when longer; what the runtime calls a container is then marked as that. */
 #define MODEL_NAME_SIZE 128
 #define MODEL_IMAGE_SIZE 256
 /* The module cuts a cgroup's path at 1024 bytes, after the container's own part. */
@@ -44,6 +44,8 @@ struct model_runtime {
 	bool log_server;	/* it is the log server, see runtime_parse_list() */
 	char name[MODEL_NAME_SIZE];
 	char image[MODEL_IMAGE_SIZE];
+	bool name_cut;		/* it goes on */
+	bool image_unsure;	/* it goes on, or the image has lost its name to another since */
 	/*
 	 * "key=value" of each label, each with its NUL, one after the other; from malloc(),
 	 * freed with the model.  NULL: none.

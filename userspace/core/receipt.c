@@ -68,13 +68,13 @@ void receipt_note(struct receipt *r, const struct receipt_death *d)
 
 static bool all_seen(const struct receipt *r)
 {
-	return !r->witness || r->known_dead == r->process_count;
+	return !r->watched || r->known_dead == r->process_count;
 }
 
 /* They all ended by themselves while nobody had asked them to. */
 static bool ended_by_itself(const struct receipt *r)
 {
-	return r->witness && r->empty_us && !r->stopped && r->by_itself && !r->by_sigkill &&
+	return r->whole && r->empty_us && !r->stopped && r->by_itself && !r->by_sigkill &&
 	       !r->by_signal;
 }
 
@@ -83,7 +83,7 @@ void receipt_conclude(struct receipt *r)
 	bool told = r->stopped || r->killed || r->runtime == RECEIPT_LET_GO ||
 		    r->runtime == RECEIPT_SILENT;
 
-	if (r->found == RECEIPT_UNREADABLE)
+	if (r->found == RECEIPT_UNREADABLE || r->found == RECEIPT_UNTRIED)
 		r->outcome = RECEIPT_SURVIVED;
 	else if (r->found != RECEIPT_FOUND || ended_by_itself(r))
 		r->outcome = RECEIPT_GONE;
@@ -143,6 +143,8 @@ static const char *found_text(enum receipt_found found)
 		return "its cgroup was empty before the act";
 	case RECEIPT_UNREADABLE:
 		return "its cgroup can't be read";
+	case RECEIPT_UNTRIED:
+		return "not tried";
 	case RECEIPT_FOUND:
 		break;
 	}
@@ -151,7 +153,7 @@ static const char *found_text(enum receipt_found found)
 
 static void tell_deaths(const struct receipt *r, char *buf, size_t size, size_t *len)
 {
-	if (!r->witness) {
+	if (!r->watched) {
 		say(buf, size, len, "no witness");
 		return;
 	}

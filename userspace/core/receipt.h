@@ -31,6 +31,7 @@ enum receipt_found {
 	RECEIPT_REPLACED,	/* another cgroup has its name */
 	RECEIPT_EMPTY,
 	RECEIPT_UNREADABLE,
+	RECEIPT_UNTRIED,	/* nobody looked: the act was ended before its turn came */
 };
 
 enum receipt_runtime {
@@ -73,7 +74,8 @@ struct receipt {
 	char reason[RECEIPT_REASON_SIZE];	/* what stood in the way */
 
 	/* What the witness saw. */
-	bool witness;			/* there is one, and it lost nothing meanwhile */
+	bool watched;			/* there is one */
+	bool whole;			/* and it lost nothing meanwhile */
 	struct receipt_process *processes;	/* the caller's; by pid */
 	size_t process_count;
 	size_t known_dead;		/* of those */

@@ -137,7 +137,7 @@ int record_complete(cJSON *intent, const struct receipt *r, int64_t unix_ms)
 	    (receipt_memory_freed(r) &&
 	     !cJSON_AddNumberToObject(intent, "memory_freed", (double)receipt_memory_freed(r))) ||
 	    (latency_ms >= 0 && !cJSON_AddNumberToObject(intent, "kill_latency_ms", centi(latency_ms))) ||
-	    (r->witness && (!cJSON_AddNumberToObject(intent, "processes", (double)r->process_count) ||
+	    (r->watched && (!cJSON_AddNumberToObject(intent, "processes", (double)r->process_count) ||
 			    !cJSON_AddNumberToObject(intent, "processes_dead", (double)r->known_dead))))
 		return -ENOMEM;
 	return 0;
@@ -149,8 +149,11 @@ cJSON *record_death(const struct record_origin *from, const struct death *d, int
 	cJSON *o = cJSON_CreateObject();
 	char text[DEATH_TEXT_SIZE], what[72];
 
-	/* A kill of the same snapshot may have failed. */
-	snprintf(what, sizeof(what), "%.64s-died", c->id);
+	/*
+	 * A kill of the same snapshot may have failed; and one that is started anew at once may
+	 * have died several times since the last, each time in a cgroup of its own.
+	 */
+	snprintf(what, sizeof(what), "%.40s-%llx-died", c->id, (unsigned long long)c->cgroup.inode);
 	death_text(d, text, sizeof(text));
 	if (o && cJSON_AddNumberToObject(o, "pid", c->pid) &&
 	    cJSON_AddStringToObject(o, "container_id", c->id) &&

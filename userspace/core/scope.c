@@ -97,6 +97,13 @@ static bool match(const struct scope_pattern *p, const struct model_container *c
 	return false;
 }
 
+/* Is more to it than is known? */
+static bool is_unsure(enum scope_kind kind, const struct model_runtime *r)
+{
+	return (kind == SCOPE_LABEL && r->labels_cut) || (kind == SCOPE_NAME && r->name_cut) ||
+	       (kind == SCOPE_IMAGE && r->image_unsure);
+}
+
 enum scope_answer scope_find(const struct scope *s, const struct model_container *c,
 			     const struct scope_pattern **ret)
 {
@@ -109,7 +116,7 @@ enum scope_answer scope_find(const struct scope *s, const struct model_container
 				*ret = &s->patterns[i];
 			return SCOPE_YES;
 		}
-		if (s->patterns[i].kind == SCOPE_LABEL && c->runtime.labels_cut)
+		if (is_unsure(s->patterns[i].kind, &c->runtime))
 			none = SCOPE_UNSURE;
 	}
 	return none;

@@ -55,7 +55,7 @@ const char *scope_kind_name(enum scope_kind kind);
 enum scope_answer {
 	SCOPE_NO,
 	SCOPE_YES,
-	SCOPE_UNSURE,	/* it has more labels than are kept, and one might match */
+	SCOPE_UNSURE,	/* what the pattern asks for isn't known whole, and might match */
 };
 
 /**

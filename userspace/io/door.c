@@ -11,25 +11,41 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A machine can only bind to an address of its own. */
-static bool is_ours(const struct addrinfo *a)
+static socklen_t size_of(const struct sockaddr_storage *at)
 {
-	struct sockaddr_storage at;
-	int fd, err;
+	return at->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+}
 
-	memcpy(&at, a->ai_addr, a->ai_addrlen);
-	if (a->ai_family == AF_INET)
-		((struct sockaddr_in *)&at)->sin_port = 0;
-	else
-		((struct sockaddr_in6 *)&at)->sin6_port = 0;
-	fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+/* A machine can only bind to an address of its own. */
+static bool is_ours(const struct sockaddr_storage *at)
+{
+	int fd = socket(at->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+
 	if (fd < 0)
 		return false;
-	err = bind(fd, (struct sockaddr *)&at, a->ai_addrlen);
+	err = bind(fd, (const struct sockaddr *)at, size_of(at));
 	close(fd);
 	return !err;
 }
 
+void door_look(struct door *d)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < d->other_count; i++) {
+		const struct sockaddr_storage *at = &d->others[i];
+
+		if (is_ours(at) && !getnameinfo((const struct sockaddr *)at, size_of(at),
+						d->addresses[d->count], sizeof(d->addresses[0]), NULL, 0,
+						NI_NUMERICHOST))
+			d->count++;
+		else
+			d->others[n++] = *at;
+	}
+	d->other_count = n;
+}
+
+/* Of no port yet, so that binding asks for the address alone. */
 static int resolve(const char *host, struct door *d)
 {
 	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
@@ -37,12 +53,11 @@ static int resolve(const char *host, struct door *d)
 
 	if (getaddrinfo(host, NULL, &hints, &all))
 		return -ENOENT;
-	for (a = all; a && d->count < DOOR_ADDRESSES_MAX; a = a->ai_next)
-		if ((a->ai_family == AF_INET || a->ai_family == AF_INET6) && is_ours(a) &&
-		    !getnameinfo(a->ai_addr, a->ai_addrlen, d->addresses[d->count],
-				 sizeof(d->addresses[0]), NULL, 0, NI_NUMERICHOST))
-			d->count++;
+	for (a = all; a && d->other_count < DOOR_ADDRESSES_MAX; a = a->ai_next)
+		if (a->ai_family == AF_INET || a->ai_family == AF_INET6)
+			memcpy(&d->others[d->other_count++], a->ai_addr, a->ai_addrlen);
 	freeaddrinfo(all);
+	door_look(d);
 	return 0;
 }
 

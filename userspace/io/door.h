@@ -16,6 +16,8 @@ struct door {
 	uint16_t port;
 	char addresses[DOOR_ADDRESSES_MAX][INET6_ADDRSTRLEN];	/* this machine's own */
 	size_t count;
+	struct sockaddr_storage others[DOOR_ADDRESSES_MAX];	/* not seen to be its own yet */
+	size_t other_count;
 };
 
 /**
@@ -26,6 +28,12 @@ struct door {
  * Return: 0, or negative errno: the URL has no host or port, or its name is not known.
  */
 int door_find(const char *url, struct door *ret);
+
+/*
+ * Looks whether what was not this machine's is by now: a network may come up late.  Its own
+ * it stays, as the network may go down again, too.
+ */
+void door_look(struct door *d);
 
 /**
  * door_is_at() - does who publishes a port stand in the door?

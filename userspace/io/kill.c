@@ -24,12 +24,6 @@
  */
 #define UNDEAD_TIMEOUT_MS 3000
 
-/*
- * How many are acted on at once: each holds three descriptors and a connection, and 1024
- * descriptors is what a process usually may have.
- */
-#define AT_ONCE 64
-
 /* What is open for a victim during the act. */
 struct hold {
 	int group;	/* its cgroup's folder; -1: it is not to be touched */
@@ -151,7 +145,7 @@ static void weigh(struct receipt *r, const struct hold *h)
 static void wait_empty(const struct kill_options *o, struct kill_victim *victims,
 		       struct hold *holds, size_t count, bool stopped_only, double deadline)
 {
-	struct pollfd fds[AT_ONCE + 1];
+	struct pollfd fds[KILL_AT_ONCE + 1];
 	size_t i, waiting;
 
 	for (;;) {
@@ -181,8 +175,8 @@ static void stop(const struct kill_options *o, struct kill_victim *victims, stru
 {
 	const struct runtime_call call = { o->runtime_socket, o->watch };
 	double deadline = clock_monotonic_ms() + (double)o->grace_ms;
-	struct runtime_stop stops[AT_ONCE];
-	size_t which[AT_ONCE];
+	struct runtime_stop stops[KILL_AT_ONCE];
+	size_t which[KILL_AT_ONCE];
 	size_t i, n = 0;
 
 	for (i = 0; i < count; i++) {
@@ -224,8 +218,8 @@ static void remove_some(const struct kill_options *o, struct kill_victim *victim
 			const struct hold *holds, size_t count, bool dead, long timeout_ms)
 {
 	const struct runtime_call call = { o->runtime_socket, o->watch };
-	struct runtime_remove removals[AT_ONCE];
-	size_t which[AT_ONCE];
+	struct runtime_remove removals[KILL_AT_ONCE];
+	size_t which[KILL_AT_ONCE];
 	size_t i, n = 0;
 
 	for (i = 0; i < count; i++) {
@@ -243,7 +237,7 @@ static void remove_some(const struct kill_options *o, struct kill_victim *victim
 
 static void kill_some(const struct kill_options *o, struct kill_victim *victims, size_t count)
 {
-	struct hold holds[AT_ONCE];
+	struct hold holds[KILL_AT_ONCE];
 	bool by_group = false;
 	uint64_t act_us;
 	size_t i;
@@ -292,7 +286,11 @@ void kill_for_real(const struct kill_options *o, struct kill_victim *victims, si
 	size_t done, n;
 
 	for (done = 0; done < count; done += n) {
-		n = count - done < AT_ONCE ? count - done : AT_ONCE;
+		n = count - done < KILL_AT_ONCE ? count - done : KILL_AT_ONCE;
+		if (done && !o->may_go_on(o->ctx))
+			break;
 		kill_some(o, victims + done, n);
 	}
+	for (; done < count; done++)
+		victims[done].receipt.found = RECEIPT_UNTRIED;
 }

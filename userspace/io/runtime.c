@@ -64,30 +64,51 @@ static int keep_labels(const cJSON *labels, struct model_runtime *r)
 	return 0;
 }
 
-/* Does it publish the log server's port? */
+/* Does it publish the log server's port?  The same of UDP or SCTP is another. */
 static bool is_in_door(const cJSON *item, const struct door *door)
 {
 	const cJSON *port;
 
 	cJSON_ArrayForEach(port, cJSON_GetObjectItemCaseSensitive(item, "Ports"))
-		if (door_is_at(door, json_text(port, "IP"),
+		if ((!*json_text(port, "Type") || !strcmp(json_text(port, "Type"), "tcp")) &&
+		    door_is_at(door, json_text(port, "IP"),
 			       cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(port, "PublicPort"))))
 			return true;
 	return false;
 }
 
+/*
+ * Its own name: "/name".  One with a further slash, "/other/alias", is what a container that
+ * is linked to it calls it.
+ */
+static const char *own_name(const cJSON *item)
+{
+	const cJSON *names = cJSON_GetObjectItemCaseSensitive(item, "Names"), *entry;
+	const char *name = NULL;
+
+	cJSON_ArrayForEach(entry, names) {
+		if (!cJSON_IsString(entry))
+			continue;
+		name = entry->valuestring + (*entry->valuestring == '/');
+		if (!strchr(name, '/'))
+			break;
+	}
+	return name ? name : "";
+}
+
 static int fill_in(const cJSON *item, struct model_runtime *r)
 {
 	const cJSON *labels = cJSON_GetObjectItemCaseSensitive(item, "Labels");
-	const char *name = cJSON_GetStringValue(
-		cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(item, "Names"), 0));
+	const char *name = own_name(item), *image = json_text(item, "Image");
 
 	r->known = true;
 	r->running = !strcmp(json_text(item, "State"), "running");
 	r->is_protected = !strcmp(json_text(labels, RUNTIME_LABEL_PROTECT), "true");
 	r->log_server = !strcmp(json_text(labels, RUNTIME_LABEL_ROLE), "logserver");
-	snprintf(r->name, sizeof(r->name), "%s", name ? name + (*name == '/') : "");
-	snprintf(r->image, sizeof(r->image), "%s", json_text(item, "Image"));
+	r->name_cut = snprintf(r->name, sizeof(r->name), "%s", name) >= (int)sizeof(r->name);
+	r->image_unsure = snprintf(r->image, sizeof(r->image), "%s", image) >= (int)sizeof(r->image);
+	/* Once its tag is another image's, Docker gives the image's id in the place of its name. */
+	r->image_unsure |= !strncmp(image, "sha256:", strlen("sha256:"));
 	return keep_labels(labels, r);
 }
 
