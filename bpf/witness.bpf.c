@@ -42,10 +42,16 @@
 
 /* include/linux/sched.h; the same from 6.1 to 6.18. */
 #define TASK_DEAD 0x80
+/* include/linux/sched.h; the same from 6.1 to 6.18: dead, but not waited for. */
+#define EXIT_ZOMBIE 0x20
 /* include/linux/sched/signal.h; the same from 6.1 to 6.18. */
 #define SIGNAL_GROUP_EXIT 0x4
 /* kernel/signal.c: instead of a siginfo, from the kernel itself. */
 #define SEND_SIG_PRIV 1
+/* include/uapi/asm-generic/siginfo.h: sent by a process, by kill(2) and its like. */
+#define SI_USER 0
+#define SI_QUEUE -1
+#define SI_TKILL -6
 /* include/trace/events/signal.h */
 #define TRACE_SIGNAL_DELIVERED 0
 
@@ -84,6 +90,7 @@ struct {
 struct group {
 	struct witness_exit_event ev;	/* cpu_ns, user_ns, system_ns: the sums */
 	__s64 leaving;			/* threads between their exit and their last switch */
+	__u64 zombies_ns;		/* of cpu_ns, of threads that the kernel's sum has not */
 	__u64 ended;			/* no thread lives */
 	__u64 sent;
 };
@@ -95,6 +102,14 @@ struct {
 	__type(key, __u64);
 	__type(value, struct group);
 } witness_groups SEC(".maps");
+
+/* Likewise, of those that had ended when they were entered: with one thread, most have. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, WITNESS_MAX_ENDING);
+	__type(key, __u64);
+	__type(value, struct group);
+} witness_ending SEC(".maps");
 
 /* Who sent what ends a process. Key as above; pid and start tell a new owner of the address. */
 struct kill {
@@ -293,7 +308,7 @@ static __always_inline void send_exit(struct witness_exit_event *ev, struct sign
 		usage->exited_ns += ev->cpu_ns;
 		usage->exits++;
 		usage->exits_lost += lost;
-		usage->lost_ns += lost ? ev->cpu_ns : 0;
+		usage->lost_ns += lost ? ev->cpu_ns - ev->tails_ns : 0;
 		usage->oom_exits += !!(ev->flags & WITNESS_EXIT_OOM);
 	}
 }
@@ -329,8 +344,9 @@ static __always_inline void describe(struct witness_exit_event *ev, struct task_
 	bpf_probe_read_kernel(ev->comm, sizeof(ev->comm), task->group_leader->comm);
 }
 
-static __always_inline void begin_group(struct witness_exit_event *ev, struct task_struct *task)
+static __always_inline void begin_group(struct group *group, struct task_struct *task)
 {
+	struct witness_exit_event *ev = &group->ev;
 	struct task_struct *leader = task->group_leader;
 	struct signal_struct *sig = task->signal;
 
@@ -341,8 +357,34 @@ static __always_inline void begin_group(struct witness_exit_event *ev, struct ta
 	ev->cpu_ns = sig->sum_sched_runtime;
 	ev->user_ns = sig->utime;
 	ev->system_ns = sig->stime;
-	if (leader != task && leader->exit_state)
+	if (leader != task && leader->exit_state) {
 		add_thread(ev, leader);
+		group->zombies_ns = leader->se.sum_exec_runtime;
+	}
+}
+
+/* Of a former process's with the same address too: who asks looks at its pid. */
+static __always_inline struct group *find_group(__u64 key)
+{
+	struct group *group = bpf_map_lookup_elem(&witness_ending, &key);
+
+	return group ?: bpf_map_lookup_elem(&witness_groups, &key);
+}
+
+static __always_inline void forget_group(__u64 key)
+{
+	if (bpf_map_delete_elem(&witness_ending, &key))
+		bpf_map_delete_elem(&witness_groups, &key);
+}
+
+/* Return: the group that is there now, maybe by another thread, which was faster. */
+static __always_inline struct group *enter_group(__u64 key, struct group *new, bool ended)
+{
+	if (ended)
+		bpf_map_update_elem(&witness_ending, &key, new, BPF_NOEXIST);
+	if (!find_group(key))
+		bpf_map_update_elem(&witness_groups, &key, new, BPF_NOEXIST);
+	return find_group(key);
 }
 
 SEC("tp_btf/sched_process_exit")
@@ -360,14 +402,14 @@ int BPF_PROG(witness_process_exit, struct task_struct *task)
 
 	if (!bpf_map_lookup_elem(&witness_usages, &cgroup_id))
 		return 0;
-	group = bpf_map_lookup_elem(&witness_groups, &key);
+	group = find_group(key);
 	if (!group || group->ev.pid != (__u32)task->tgid) {
 		struct group new = {};
 
-		begin_group(&new.ev, task);
-		/* What is there already is a former process's, or another thread was faster. */
-		bpf_map_update_elem(&witness_groups, &key, &new, group ? BPF_ANY : BPF_NOEXIST);
-		group = bpf_map_lookup_elem(&witness_groups, &key);
+		if (group)
+			forget_group(key);
+		begin_group(&new, task);
+		group = enter_group(key, &new, ended);
 		if (!group) {
 			count_drop(WITNESS_DROP_GROUP);
 			if (ended) {
@@ -403,17 +445,40 @@ static __always_inline bool is_one_to_come(struct signal_struct *sig)
 	return false;
 }
 
+/*
+ * With no thread on its way out, all that have died are in the kernel's sum, as of when
+ * they were added to it, but for those that nobody has waited for; and in cpu_ns, to their
+ * last switch. Should one of the latter be reaped, or another thread come, meanwhile, then
+ * the difference is too small, and made good the next time.
+ */
+static __always_inline void count_tails(struct group *group, struct task_struct *task)
+{
+	__u64 cgroup_id = task->cgroups->dfl_cgrp->kn->id;
+	__u64 had = *(volatile __u64 *)&group->ev.tails_ns;
+	__s64 more = group->ev.cpu_ns - group->zombies_ns - task->signal->sum_sched_runtime - had;
+	struct witness_usage *usage;
+
+	if (more <= 0)
+		return;
+	usage = bpf_map_lookup_elem(&witness_usages, &cgroup_id);
+	if (usage && __sync_val_compare_and_swap(&group->ev.tails_ns, had, had + more) == had)
+		usage->tails_ns += more;
+}
+
 /* At the last switch of a thread. */
 static __always_inline void leave_group(struct task_struct *task)
 {
 	struct signal_struct *sig = task->signal;
 	__u64 key = (__u64)sig;
-	struct group *group = bpf_map_lookup_elem(&witness_groups, &key);
+	struct group *group = find_group(key);
 
 	if (!group)
 		return;
 	add_thread(&group->ev, task);
-	__sync_fetch_and_add(&group->leaving, -1);
+	if (task->exit_state == EXIT_ZOMBIE)
+		__sync_fetch_and_add(&group->zombies_ns, task->se.sum_exec_runtime);
+	if (__sync_fetch_and_add(&group->leaving, -1) == 1 && !group->ended)
+		count_tails(group, task);
 	/*
 	 * In this order: who is not to come any more is in leaving, if not gone.
 	 * It is below 0 if the witness came between a thread's exit and this.
@@ -423,7 +488,19 @@ static __always_inline void leave_group(struct task_struct *task)
 	    __sync_lock_test_and_set(&group->sent, 1))
 		return;
 	send_exit(&group->ev, sig);
-	bpf_map_delete_elem(&witness_groups, &key);
+	forget_group(key);
+}
+
+/* A timer's signal, say, comes in the time of whoever runs: that is no sender. */
+static __always_inline bool has_sender(struct kernel_siginfo *info)
+{
+	int code = SI_USER;
+
+	if ((__u64)info == SEND_SIG_PRIV)
+		return false;
+	if (info)
+		code = BPF_CORE_READ(info, si_code);
+	return code == SI_USER || code == SI_QUEUE || code == SI_TKILL;
 }
 
 /* Comes after the kernel has decided what the signal does. */
@@ -436,7 +513,7 @@ int BPF_PROG(witness_signal, int number, struct kernel_siginfo *info, struct tas
 	struct kill new = {}, *kill;
 
 	if (result != TRACE_SIGNAL_DELIVERED || !(sig->flags & SIGNAL_GROUP_EXIT) ||
-	    sig->group_exit_code != number || (__u64)info == SEND_SIG_PRIV)
+	    sig->group_exit_code != number || !has_sender(info))
 		return 0;
 	cgroup_id = task->cgroups->dfl_cgrp->kn->id;
 	if (!bpf_map_lookup_elem(&witness_usages, &cgroup_id))

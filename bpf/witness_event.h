@@ -11,7 +11,7 @@
 #endif
 
 /* Changes with any change of a struct below. */
-#define WITNESS_EVENT_VERSION 2
+#define WITNESS_EVENT_VERSION 3
 
 #define WITNESS_COMM_SIZE 16
 
@@ -36,10 +36,13 @@
 #define WITNESS_RING_BYTES (4 << 20)
 #define WITNESS_RING_WAKE 4
 /*
- * Processes of which a thread has died, but not yet all. If there are more, the
- * further ones' events are sent early, with WITNESS_EXIT_CPU_PARTIAL.
+ * Processes of which a thread has died, but not yet all; and those that are on their last
+ * way, of which there are many only at once. Apart, so that who keeps many of the first
+ * kind takes no room from the others. If there are more of both, the further ones' events
+ * are sent early, with WITNESS_EXIT_CPU_PARTIAL.
  */
 #define WITNESS_MAX_GROUPS 4096
+#define WITNESS_MAX_ENDING 1024
 /*
  * Processes that were sent what ends them, and have not ended yet. If there are
  * more, the sender of the oldest is forgotten.
@@ -70,6 +73,7 @@ struct witness_exit_event {
 	__u64 cpu_ns;		/* as the scheduler gave it, all threads, dead ones too */
 	__u64 user_ns;		/* sampled by the tick: their ratio divides cpu_ns */
 	__u64 system_ns;
+	__u64 tails_ns;		/* of cpu_ns, what witness_usage.tails_ns had of it already */
 	__u64 peak_rss_pages;
 	__u32 wait_status;	/* as wait(2) gives it */
 	__u32 killer_pid;	/* thread group that sent the signal; 0: none, or not known */
@@ -89,7 +93,12 @@ struct witness_usage {
 	__u64 exited_ns;	/* sum of the cpu_ns of the events, lost ones too */
 	__u64 exits;
 	__u64 exits_lost;	/* of them, events that found no room in the ring */
-	__u64 lost_ns;		/* cpu_ns of those */
+	__u64 lost_ns;		/* cpu_ns of those, less their tails_ns */
+	/*
+	 * What threads of processes that go on used after the kernel had added them to their
+	 * process's sum: no account of processes has it.
+	 */
+	__u64 tails_ns;
 	__u64 oom_exits;	/* of all, those with WITNESS_EXIT_OOM */
 };
 
@@ -97,7 +106,7 @@ struct witness_usage {
 enum witness_drop {
 	WITNESS_DROP_RING,	/* exit event lost: ring buffer full */
 	WITNESS_DROP_CGROUP,	/* cgroup not watched: map full */
-	WITNESS_DROP_GROUP,	/* event sent early and partial: WITNESS_MAX_GROUPS reached */
+	WITNESS_DROP_GROUP,	/* event sent early and partial: WITNESS_MAX_GROUPS, _ENDING reached */
 	WITNESS_DROP_COUNT,
 };
 

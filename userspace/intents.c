@@ -82,7 +82,10 @@ static int list_processes(struct receipt *r, const struct model *m, const struct
 	for (i = 0; i < m->process_count && r->process_count < c->process_count; i++) {
 		const struct model_process *p = &m->processes[i];
 
-		if (&m->containers[p->container] != c || p->state == 'Z' || p->state == 'X')
+		if (&m->containers[p->container] != c)
+			continue;
+		/* One whose first thread has ended goes on with the others. */
+		if ((p->state == 'Z' || p->state == 'X') && p->threads <= 1)
 			continue;
 		r->processes[r->process_count++] = (struct receipt_process){
 			.pid = p->pid,

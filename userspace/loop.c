@@ -372,7 +372,7 @@ int loop_run(struct setup *setup, char *reason)
 	}
 	close(timer);
 	view_free(&l.last);
-	free(l.exits.list);
+	view_exits_free(&l.exits);
 	ended_forget(&l.ended);
 	judge_forget(&l.judge);
 	recorder_close(l.recorder);

@@ -2,6 +2,7 @@
 #include "userspace/view.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +14,48 @@
 #include "userspace/io/snapshot_read.h"
 
 /* Deaths of one window that are kept, 56 bytes each; what is beyond counts as lost. */
-#define EXITS_MAX 1000000
+#define EXITS_MAX (1 << 20)
 
 void view_free(struct view *v)
 {
 	model_free(v->model);
 	free(v->sums);
 	memset(v, 0, sizeof(*v));
+}
+
+static struct view_dropped *find_dropped(const struct view_exits *exits, uint64_t cgroup_id)
+{
+	size_t i;
+
+	for (i = 0; i < exits->container_count; i++)
+		if (exits->by_container[i].container_cgroup_id == cgroup_id)
+			return &exits->by_container[i];
+	return NULL;
+}
+
+/* Without memory its CPU is missing in the books: then the container is disputed, and stays. */
+static void note_dropped(struct view_exits *exits, const struct witness_exit *ev)
+{
+	struct view_dropped *d = find_dropped(exits, ev->container_cgroup_id), *more;
+
+	exits->dropped++;
+	if (!d) {
+		more = realloc(exits->by_container, (exits->container_count + 1) * sizeof(*more));
+		if (!more)
+			return;
+		exits->by_container = more;
+		d = &more[exits->container_count++];
+		*d = (struct view_dropped){ .container_cgroup_id = ev->container_cgroup_id };
+	}
+	d->exits++;
+	d->cpu_us += ev->cpu_us - ev->tails_us;
+}
+
+void view_exits_free(struct view_exits *exits)
+{
+	free(exits->list);
+	free(exits->by_container);
+	memset(exits, 0, sizeof(*exits));
 }
 
 static int note_exit(void *ctx, const struct witness_exit *ev)
@@ -33,7 +69,7 @@ static int note_exit(void *ctx, const struct witness_exit *ev)
 		if (room <= EXITS_MAX)
 			more = realloc(exits->list, room * sizeof(*more));
 		if (!more) {
-			exits->dropped++;
+			note_dropped(exits, ev);
 			return 0;
 		}
 		exits->list = more;
@@ -45,7 +81,7 @@ static int note_exit(void *ctx, const struct witness_exit *ev)
 		.killer_pid = ev->killer_pid,
 		.start_us = ev->start_us,
 		.exit_us = ev->exit_us,
-		.cpu_us = ev->cpu_us,
+		.cpu_us = ev->cpu_us - ev->tails_us,
 		.exit_code = (int16_t)ev->exit_code,
 		.signal = (uint8_t)ev->signal,
 		.oom = ev->oom,
@@ -73,6 +109,7 @@ void view_forget_exits(struct view_exits *exits, size_t count)
 static int see_witness(const struct setup *s, struct view_exits *exits, struct view *v,
 		       struct trouble *t)
 {
+	const struct view_dropped *dropped;
 	struct witness_drops drops;
 	struct witness_cpu *rows;
 	size_t i, count;
@@ -94,15 +131,25 @@ static int see_witness(const struct setup *s, struct view_exits *exits, struct v
 			.exits = rows[i].exits,
 			.exits_lost = rows[i].exits_lost,
 			.lost_us = rows[i].lost_us,
+			.tails_us = rows[i].tails_us,
 			.oom_exits = rows[i].oom_exits,
 			.removed = rows[i].removed,
 		};
 		memcpy(v->sums[i].id, rows[i].container_id, sizeof(v->sums[i].id));
+		dropped = find_dropped(exits, rows[i].container_cgroup_id);
+		if (dropped) {
+			v->sums[i].exits_lost += dropped->exits;
+			v->sums[i].lost_us += dropped->cpu_us;
+		}
 	}
 	free(rows);
 	err = witness_read_drops(s->witness, &drops);
 	if (err)
 		return err;
+	if (drops.cgroups_full + drops.groups_full > exits->unwatched)
+		trouble_set(t, "the witness had no room for %" PRIu64 " more cgroups and dying processes: whose they are may be disputed, and stays",
+			    drops.cgroups_full + drops.groups_full - exits->unwatched);
+	exits->unwatched = drops.cgroups_full + drops.groups_full;
 	v->reading = (struct ledger_reading){
 		.since_us = witness_since_us(s->witness),
 		.sums = v->sums,

@@ -20,12 +20,24 @@ struct view {
 	bool witness;
 };
 
+/* Of a container, deaths that found no room. */
+struct view_dropped {
+	uint64_t container_cgroup_id;
+	uint64_t exits;
+	uint64_t cpu_us;
+};
+
 /* Deaths that the witness told of since the last view. */
 struct view_exits {
 	struct ledger_exit *list;
 	size_t count, room;
-	uint64_t dropped;	/* too many, or there was no memory */
+	uint64_t dropped;	/* too many, or there was no memory; it only grows */
+	struct view_dropped *by_container;	/* the same; like lost in the witness's ring */
+	size_t container_count;
+	uint64_t unwatched;	/* what the witness had no room for, as was told last */
 };
+
+void view_exits_free(struct view_exits *exits);
 
 /**
  * view_take() - read everything, as close in time to the snapshot as can be

@@ -72,7 +72,6 @@ struct cgroup_root {
 };
 
 struct cgroup;
-struct kernel_siginfo;
 struct mm_struct;
 
 struct cgroup_subsys_state {
@@ -104,6 +103,10 @@ struct signal_struct {
 	unsigned long maxrss;
 	struct mm_struct *oom_mm;
 	unsigned long long sum_sched_runtime;
+};
+
+struct kernel_siginfo {
+	int si_code;
 };
 
 struct sched_entity {

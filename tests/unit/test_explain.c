@@ -115,6 +115,11 @@ static void classes(void **state)
 		explain_why(&d, why);
 		assert_string_equal(why, wanted);
 		assert_string_equal(explain_source(&d), cases[i].source);
+		/* With the witness it is the scheduler's word, where all agree on it. */
+		b.verdict = RECONCILE_AGREED;
+		assert_string_equal(explain_source(&d), !strcmp(cases[i].source, "module") ? "scheduler" :
+							!strcmp(cases[i].source, "cgroup") ? "cgroup" :
+											     "scheduler and cgroup");
 	}
 }
 

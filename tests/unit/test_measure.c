@@ -55,18 +55,24 @@ static void one_cycle(void **state)
 	measure_forget(&l.state);
 }
 
-/* Who forks short processes is seen by those that died, once the sources agree on them. */
+/* Who forks short processes is seen by what the scheduler gave, once the sources agree on it. */
 static void died_in_between(void **state)
 {
 	struct life l;
 
 	(void)state;
 	begin(&l, 1, MEASURE_CURRENT);
-	l.books = (struct reconcile_books){ .verdict = RECONCILE_AGREED, .exited_us = 500000 };
+	l.books = (struct reconcile_books){ .verdict = RECONCILE_AGREED, .scheduler_us = 510000 };
 	assert_int_equal(step(&l, 10000, 0)->cpu_centi, 5100);
-	l.books.exited_us = UINT64_MAX;
+	/* Of two that agree, what both bear out; and not what processes come to, with the lost. */
+	l.books = (struct reconcile_books){ .verdict = RECONCILE_AGREED, .scheduler_us = 510000,
+					    .has_cgroup = true, .cgroup_us = 500000, .exited_us = 900000 };
+	assert_int_equal(step(&l, 10000, 0)->cpu_centi, 5000);
+	l.books.cgroup_us = UINT64_MAX;
+	assert_int_equal(step(&l, 10000, 0)->cpu_centi, 5100);
+	l.books.scheduler_us = UINT64_MAX;
 	assert_int_equal(step(&l, 10000, 0)->cpu_centi, UINT32_MAX);
-	l.books = (struct reconcile_books){ .verdict = RECONCILE_DISPUTED, .exited_us = 500000 };
+	l.books = (struct reconcile_books){ .verdict = RECONCILE_DISPUTED, .scheduler_us = 510000 };
 	assert_int_equal(step(&l, 10000, 0)->cpu_centi, 100);
 	l.books.verdict = RECONCILE_NONE;
 	assert_int_equal(step(&l, 10000, 0)->cpu_centi, 100);

@@ -16,6 +16,12 @@ static bool by_memory(const struct decision *d)
 	return d->measure->memory_bytes >= d->memory_line_bytes;
 }
 
+/* As measure_step() takes it. */
+static bool by_scheduler(const struct decision *d)
+{
+	return d->books->verdict == RECONCILE_AGREED;
+}
+
 const char *explain_source(const struct decision *d)
 {
 	switch (d->rule) {
@@ -44,8 +50,10 @@ const char *explain_source(const struct decision *d)
 		break;
 	}
 	if (d->classifier == CLASSIFIER_RANK || d->class == CLASS_LOW || by_cpu(d) == by_memory(d))
-		return "module and cgroup";
-	return by_cpu(d) ? "module" : "cgroup";
+		return by_scheduler(d) ? "scheduler and cgroup" : "module and cgroup";
+	if (!by_cpu(d))
+		return "cgroup";
+	return by_scheduler(d) ? "scheduler" : "module";
 }
 
 /* Why it is of its class. */

@@ -10,7 +10,7 @@
 #define EXPLAIN_SIZE 320
 
 /*
- * Whose word decided: "module", "cgroup", "module and cgroup", "scheduler" (the witness),
+ * Whose word decided: "module", "scheduler" (the witness), "cgroup", two of them ("… and cgroup"),
  * "runtime", "policy", or "monitor" (of where it runs itself, and of what it did).
  */
 const char *explain_source(const struct decision *d);

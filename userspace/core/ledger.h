@@ -55,6 +55,7 @@ struct ledger_sum {
 	uint64_t exits;
 	uint64_t exits_lost;
 	uint64_t lost_us;	/* CPU of the lost ones */
+	uint64_t tails_us;	/* CPU that threads used after their process's sum had them */
 	uint64_t oom_exits;	/* of exits, those by the OOM killer */
 	bool removed;		/* its cgroup is gone */
 };

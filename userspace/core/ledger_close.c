@@ -108,6 +108,7 @@ static bool went_back(const struct ledger_sum *now, const struct ledger_sum *the
 {
 	return now->cpu_us < then->cpu_us || now->exits < then->exits ||
 	       now->exits_lost < then->exits_lost || now->lost_us < then->lost_us ||
+	       now->tails_us < then->tails_us ||
 	       now->oom_exits < then->oom_exits;
 }
 
@@ -126,6 +127,7 @@ static bool sum_window(const struct closing *c, const struct ledger_sum *now, st
 	ret->exits -= then->exits;
 	ret->exits_lost -= then->exits_lost;
 	ret->lost_us -= then->lost_us;
+	ret->tails_us -= then->tails_us;
 	ret->oom_exits -= then->oom_exits;
 	return true;
 }
@@ -152,6 +154,7 @@ static void enter_sum(struct ledger *l, const struct closing *c, const struct le
 	b->scheduler_us = window.cpu_us;
 	b->exits_lost = window.exits_lost;
 	b->lost_us = window.lost_us;
+	b->exited_us += window.tails_us;
 	b->oom_exits = window.oom_exits;
 	b->skew_us = -(int64_t)ledger_ahead_us(l, now->container_cgroup_id);
 }

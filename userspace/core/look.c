@@ -125,6 +125,7 @@ static void put_sum(struct look_bytes *to, const struct ledger_sum *sum)
 	put_number(to, sum->exits);
 	put_number(to, sum->exits_lost);
 	put_number(to, sum->lost_us);
+	put_number(to, sum->tails_us);
 	put_number(to, sum->oom_exits);
 	put_number(to, sum->removed);
 }
@@ -399,6 +400,7 @@ static void get_sum(struct source *s, struct ledger_sum *sum)
 	sum->exits = get_number(s, UINT64_MAX);
 	sum->exits_lost = get_number(s, UINT64_MAX);
 	sum->lost_us = get_number(s, UINT64_MAX);
+	sum->tails_us = get_number(s, UINT64_MAX);
 	sum->oom_exits = get_number(s, UINT64_MAX);
 	sum->removed = get_number(s, 1);
 }

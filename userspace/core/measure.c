@@ -29,16 +29,15 @@ void measure_forget(struct measure_state *s)
 
 /*
  * By the module: of the processes that are there.  Who forks a thousand short ones a second
- * looks idle by that; what the witness saw of those that died counts once the other sources
- * bear it out.
+ * looks idle by that; what the scheduler gave the container counts once the other sources
+ * bear it out.  Not what they come to themselves, which may be less, where events were lost
+ * or the readings far apart, or more, where a process joined with what it had used before.
  */
 static uint64_t cpu_of(const struct model_container *c, const struct reconcile_books *b)
 {
-	uint64_t us = c->cpu_window_us;
-
 	if (b->verdict != RECONCILE_AGREED)
-		return us;
-	return b->exited_us < UINT64_MAX - us ? us + b->exited_us : UINT64_MAX;
+		return c->cpu_window_us;
+	return b->has_cgroup && b->cgroup_us < b->scheduler_us ? b->cgroup_us : b->scheduler_us;
 }
 
 static struct measure_sample take_sample(const struct model *m, const struct model_container *c,

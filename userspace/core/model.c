@@ -103,6 +103,7 @@ int model_new(const struct snapshot *s, struct model **ret)
 			m->processes[m->process_count++] = (struct model_process){
 				.pid = p->pid,
 				.state = p->state,
+				.threads = p->threads,
 				.container = m->container_count,
 				.start_us = p->start_us,
 				.cpu_us = p->cpu_us,

@@ -90,7 +90,8 @@ struct model_container {
 
 struct model_process {
 	uint32_t pid;
-	char state;			/* as ps has it */
+	char state;			/* as ps has it, of its first thread */
+	uint32_t threads;		/* not in a recording */
 	size_t container;		/* index */
 	uint64_t start_us;
 	uint64_t cpu_us;

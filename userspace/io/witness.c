@@ -461,6 +461,7 @@ static void split_cpu(const struct witness_exit_event *ev, struct witness_exit *
 			    (ev->system_ns + ev->user_ns);
 	/* To the nearest: the sum of thousands of short processes must hold. */
 	ret->cpu_us = (ev->cpu_ns + 500) / 1000;
+	ret->tails_us = (ev->tails_ns + 500) / 1000;
 	ret->system_us = (system_ns + 500) / 1000;
 	ret->user_us = ret->cpu_us - ret->system_us;
 }
@@ -533,6 +534,7 @@ static void add_usage(struct witness_cpu *to, const struct witness *w)
 		to->exits += w->per_cpu[cpu].exits;
 		to->exits_lost += w->per_cpu[cpu].exits_lost;
 		to->lost_us += w->per_cpu[cpu].lost_ns;
+		to->tails_us += w->per_cpu[cpu].tails_ns;
 		to->oom_exits += w->per_cpu[cpu].oom_exits;
 	}
 }
@@ -558,6 +560,7 @@ static void put_row(const void *node, VISIT visit, void *ctx)
 	(*row)->cpu_us /= 1000;
 	(*row)->exited_us /= 1000;
 	(*row)->lost_us /= 1000;
+	(*row)->tails_us /= 1000;
 	(*row)++;
 }
 

@@ -43,6 +43,7 @@ struct witness_exit {
 	uint64_t start_us;		/* CLOCK_BOOTTIME; with pid the process's identity */
 	uint64_t exit_us;		/* CLOCK_BOOTTIME */
 	uint64_t cpu_us;		/* all threads, dead ones too, to the last switch */
+	uint64_t tails_us;		/* of that, what its container's tails_us had already */
 	uint64_t user_us;		/* cpu_us, divided as getrusage(2) does it */
 	uint64_t system_us;
 	uint64_t peak_rss_kib;
@@ -64,7 +65,9 @@ struct witness_cpu {
 	uint64_t exited_us;		/* cpu_us of its exits, lost events included */
 	uint64_t exits;			/* lost events included */
 	uint64_t exits_lost;
-	uint64_t lost_us;		/* cpu_us of those */
+	uint64_t lost_us;		/* cpu_us of those, less their tails_us */
+	uint64_t tails_us;		/* of threads of processes that go on, after the kernel had
+					   added them to their process's sum */
 	uint64_t oom_exits;		/* of exits, those with oom; lost events included */
 	bool removed;			/* its cgroup is gone */
 };
