@@ -128,6 +128,8 @@ static void read_sum(void)
 			sum->exits_lost = next_number();
 			sum->lost_us = next_number();
 		}
+		if (!strcmp(word, "tails"))
+			sum->tails_us = next_number();
 	}
 }
 

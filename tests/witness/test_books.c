@@ -261,9 +261,10 @@ static void record_view(const struct view *v)
 		write_record("cpu %" PRIu64 " %" PRIu64 "\n", v->model->containers[i].cgroup.inode,
 			     v->model->containers[i].cgroup.cpu_us);
 	for (i = 0; i < v->reading.sum_count; i++)
-		write_record("sum %" PRIu64 " %" PRIu64 " %" PRIu64 " lost %" PRIu64 " %" PRIu64 "%s\n",
+		write_record("sum %" PRIu64 " %" PRIu64 " %" PRIu64 " lost %" PRIu64 " %" PRIu64
+			     " tails %" PRIu64 "%s\n",
 			     v->sums[i].container_cgroup_id, v->sums[i].cpu_us, v->sums[i].exits,
-			     v->sums[i].exits_lost, v->sums[i].lost_us,
+			     v->sums[i].exits_lost, v->sums[i].lost_us, v->sums[i].tails_us,
 			     v->sums[i].removed ? " removed" : "");
 }
 

@@ -25,7 +25,7 @@ struct witness_options {
 	/* Where cgroup v2 is mounted; default: /sys/fs/cgroup. */
 	const char *cgroup_root;
 	/*
-	 * Bytes of the ring of exit events, 128 for each; a power of two and of
+	 * Bytes of the ring of exit events, 112 for each; a power of two and of
 	 * whole pages. Default: WITNESS_RING_BYTES.
 	 */
 	uint32_t ring_bytes;
