@@ -103,7 +103,10 @@ struct {
 	__type(value, struct group);
 } witness_groups SEC(".maps");
 
-/* Likewise, of those that had ended when they were entered: with one thread, most have. */
+/*
+ * Likewise, of those with one thread, which are entered at their end. Who has more stays
+ * out: of two threads that die at once each might enter the process, and in another map.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, WITNESS_MAX_ENDING);
@@ -377,12 +380,19 @@ static __always_inline void forget_group(__u64 key)
 		bpf_map_delete_elem(&witness_groups, &key);
 }
 
-/* Return: the group that is there now, maybe by another thread, which was faster. */
-static __always_inline struct group *enter_group(__u64 key, struct group *new, bool ended)
+/* Also none that has died, but was not waited for. */
+static __always_inline bool has_one_thread(struct signal_struct *sig)
 {
-	if (ended)
-		bpf_map_update_elem(&witness_ending, &key, new, BPF_NOEXIST);
-	if (!find_group(key))
+	__u64 head = (__u64)sig + bpf_core_field_offset(struct signal_struct, thread_head);
+
+	return (__u64)BPF_CORE_READ(sig, thread_head.next, next) == head;
+}
+
+/* Return: the group that is there now, maybe by another thread, which was faster. */
+static __always_inline struct group *enter_group(__u64 key, struct group *new,
+						 struct signal_struct *sig)
+{
+	if (!has_one_thread(sig) || bpf_map_update_elem(&witness_ending, &key, new, BPF_NOEXIST))
 		bpf_map_update_elem(&witness_groups, &key, new, BPF_NOEXIST);
 	return find_group(key);
 }
@@ -409,7 +419,7 @@ int BPF_PROG(witness_process_exit, struct task_struct *task)
 		if (group)
 			forget_group(key);
 		begin_group(&new, task);
-		group = enter_group(key, &new, ended);
+		group = enter_group(key, &new, sig);
 		if (!group) {
 			count_drop(WITNESS_DROP_GROUP);
 			if (ended) {
