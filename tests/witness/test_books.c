@@ -656,7 +656,7 @@ static int act_churn(void *arg)
  * What a thread uses after the kernel has added it to its process's sum is in no account of
  * processes: whoever makes many would be disputed for good, and so never removed.
  */
-static void test_churn(void)
+static void test_churn(bool own_machine)
 {
 	struct bed_cgroup cg = bed_make_cgroup("/docker/%s", bed_new_id());
 	struct watch w = begin(0);
@@ -671,7 +671,8 @@ static void test_churn(void)
 	bed_let_go(&other);
 	first_look(&w);
 	for (size_t i = 0; i < windows; i++) {
-		look(&w, 1000, true);
+		/* Under emulation a slice of a thread on its way out is most of a percent of 1 s. */
+		look(&w, own_machine ? 3000 : 1000, true);
 		b = books_of(&w, &cg);
 		say_window(&w, &b, 0, "threads that come and go");
 		agreed += b.verdict == RECONCILE_AGREED;
@@ -681,8 +682,7 @@ static void test_churn(void)
 		if (reconcile_explained(&b, false) < alone)
 			alone = reconcile_explained(&b, false);
 	}
-	/* Under emulation a slice of one thread, not at its last switch yet, is most of a percent. */
-	ok(agreed == windows && explained >= 9700 && !exits,
+	ok(agreed == windows && explained >= 9900 && !exits,
 	   "threads that come and go: %.2f %% explained in the worst of %zu windows (%.2f %% without the witness)",
 	   explained / 100.0, windows, alone / 100.0);
 	kill(churner.pid, SIGKILL);
@@ -935,7 +935,7 @@ int main(int argc, char **argv)
 	}
 	test_storms(own_machine);
 	test_beside();
-	test_churn();
+	test_churn(own_machine);
 	test_brief();
 	test_lost();
 	test_restart();
