@@ -275,6 +275,7 @@ static enum record_outcome outcome_of(const cJSON *object)
 		{ "would_kill", RECORD_DRY_RUN },
 		{ "survived", RECORD_SURVIVED },
 		{ "gone", RECORD_GONE },
+		{ "unknown", RECORD_GONE },
 		{ "died", RECORD_GONE },
 	};
 	const cJSON *action = cJSON_GetObjectItemCaseSensitive(object, "action");

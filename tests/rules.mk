@@ -22,6 +22,18 @@ $(O)/tests/kill/suite: monitor $(O)/kmod/6.1/sysinfo.ko guest-6.1
 	$(Q)printf '#!/bin/sh\nexec tests/kill/suite $(O)\n' > $@ && chmod +x $@
 SUITES += $(O)/tests/kill/suite
 
+# The protocol of a kill, searched: two minutes of it.
+$(O)/tests/model/suite: tests/model/suite
+	@mkdir -p $(@D)
+	$(Q)printf '#!/bin/sh\nexec tests/model/suite $(O)\n' > $@ && chmod +x $@
+SUITES += $(O)/tests/model/suite
+
+#: make model      the protocol of a kill searched in full, and each rule of it left out
+.PHONY: model
+model:
+	@tests/deps
+	@tests/model/full $(O)
+
 #: make bench-kill ten containers killed by the monitor and by Docker's own means, side by side
 .PHONY: bench-kill
 bench-kill: monitor $(O)/kmod/6.1/sysinfo.ko $(O)/compose/workload/idle guest-6.1

@@ -31,6 +31,9 @@ static const char *const commands[] = {
 	[CONFIG_EXPLAIN] = "explain",
 	[CONFIG_RECORD] = "record",
 	[CONFIG_REPLAY] = "replay",
+	[CONFIG_STATUS] = "status",
+	[CONFIG_ARM] = "arm",
+	[CONFIG_DISARM] = "disarm",
 };
 
 static void set_text(char *to, size_t size, const char *text)
@@ -60,6 +63,16 @@ static void set_defaults(struct config *c)
 	set_text(c->images, sizeof(c->images), "images");
 }
 
+/* Beside the spool, which is locked by the monitor that listens.  A dry run has its own. */
+static void find_control(struct config *c)
+{
+	bool dry = c->dry_run && !config_asks(c->command);
+
+	if (!c->control[0] && snprintf(c->control, sizeof(c->control), "%s%s/control.sock", c->spool,
+				       dry ? "/" CONFIG_DRY_RUN_FOLDER : "") >= (int)sizeof(c->control))
+		c->control[0] = '\0';
+}
+
 /* What is left to the program by "auto". */
 static void find_the_rest(struct config *c)
 {
@@ -80,6 +93,7 @@ static void find_the_rest(struct config *c)
 		slash = strrchr(c->compose_dir, '/');
 		strcpy(slash ? slash + 1 : c->compose_dir, "compose");
 	}
+	find_control(c);
 	/* A path is put behind it. */
 	for (i = strlen(c->server); i > 0 && c->server[i - 1] == '/'; i--)
 		c->server[i - 1] = '\0';
@@ -236,6 +250,9 @@ static void help(void)
 	     "       monitor explain [FILE]         what would be done now, or was last in a recording, and why\n"
 	     "       monitor record FILE            only look, and keep what is seen\n"
 	     "       monitor replay FILE            what a policy would have done with it\n"
+	     "       monitor status                 what the running monitor does\n"
+	     "       monitor disarm                 have it remove nothing from now on\n"
+	     "       monitor arm                    have it remove again\n"
 	     "Keeps the heaviest and the lightest containers of this host, and removes the rest.\n");
 	for (i = 0; i < setting_count; i++) {
 		const struct setting *s = &settings[i];
@@ -251,7 +268,7 @@ static void help(void)
 	     "What has no value may be said both ways: --bpf and --no-bpf, --dry-run and --no-dry-run.\n"
 	     "In files all but the last three are keys: keep-high = 2, generator = no.\n"
 	     "A container with the label sysinfo.protect=true is never removed.\n"
-	     "SIGUSR1 disarms the monitor, and arms it again; SIGHUP reads the files again.\n"
+	     "SIGUSR1 disarms the monitor, SIGUSR2 arms it; SIGHUP reads the files again.\n"
 	     "Exit status: 0 done, 1 failed while running, 2 bad usage or configuration,\n"
 	     "3 the snapshot is not there or not readable.");
 }
@@ -346,7 +363,7 @@ static enum config_result read_command(struct config *c, char *reason)
 {
 	size_t i;
 
-	for (i = CONFIG_EXPLAIN; c->argc > 1 && i <= CONFIG_REPLAY; i++) {
+	for (i = CONFIG_EXPLAIN; c->argc > 1 && i < CONFIG_COMMANDS; i++) {
 		if (strcmp(c->argv[1], commands[i]))
 			continue;
 		c->command = (enum config_command)i;
@@ -359,7 +376,7 @@ static enum config_result read_argument(struct config *c, char *reason)
 {
 	int at = optind + (c->command != CONFIG_WATCH);
 
-	if (c->command != CONFIG_WATCH && at < c->argc)
+	if (c->command != CONFIG_WATCH && !config_asks(c->command) && at < c->argc)
 		c->argument = c->argv[at++];
 	if (at < c->argc) {
 		snprintf(reason, CONFIG_REASON_SIZE, "unexpected argument '%.200s'; see --help",

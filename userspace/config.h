@@ -14,12 +14,25 @@
 /* Where it is looked for unless --config names another; beside it, drop-ins in FILE.d/. */
 #define CONFIG_FILE "/etc/monitor/monitor.conf"
 
+/* In the spool: what a dry run keeps, which may run beside the monitor that kills. */
+#define CONFIG_DRY_RUN_FOLDER "dry-run"
+
 enum config_command {
 	CONFIG_WATCH,	/* the daemon */
 	CONFIG_EXPLAIN,
 	CONFIG_RECORD,
 	CONFIG_REPLAY,
+	CONFIG_STATUS,
+	CONFIG_ARM,
+	CONFIG_DISARM,
+	CONFIG_COMMANDS,
 };
+
+/* Those that ask a running monitor, and do nothing else. */
+static inline bool config_asks(enum config_command command)
+{
+	return command >= CONFIG_STATUS;
+}
 
 enum config_bpf {
 	CONFIG_BPF_TRY,		/* say its absence once */
@@ -45,6 +58,8 @@ struct config {
 	char runtime_socket[PATH_MAX];	/* "": Docker's, else Podman's */
 	char server[512];
 	char spool[PATH_MAX];
+	char control[PATH_MAX];		/* the control socket; "": control.sock in the spool */
+	char control_group[64];		/* that may use it, too; "": root alone */
 	char images[PATH_MAX];
 	char compose_dir[PATH_MAX];
 	char record[PATH_MAX];		/* "": nothing is recorded */

@@ -1,22 +1,51 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The cycle: snapshot -> model -> classify -> decide -> act -> record, every interval. */
+/*
+ * The cycle: collect, evaluate, act, report, every so many seconds, on the event loop.  What it
+ * waits for (the runtime's list, victims' ends) comes by the loop; the next cycle begins in
+ * any case.
+ */
 #ifndef LOOP_H
 #define LOOP_H
 
-#include "userspace/setup.h"
+#include "userspace/context.h"
+#include "userspace/core/brake.h"
 
 #define LOOP_REASON_SIZE 640
 
+struct cJSON;
+struct loop;
+
 /**
- * loop_run() - run until told to end by a signal, or for the configured number of cycles
- * @setup: what to work with
+ * loop_new() - prepare
+ * @ctx: all of it is set up but its operator
+ * @done: called by the loop when config->cycles are over, or nobody reads what it says
+ * @done_ctx: of @done
+ * @ret: freed by loop_free()
  * @reason: on failure, one line for the user (LOOP_REASON_SIZE)
- *
- * Trouble within a cycle is reported, and nothing is killed in it; it ends the loop only
- * where going on makes no sense.
  *
  * Return: 0 or negative errno.
  */
-int loop_run(struct setup *setup, char *reason);
+int loop_new(struct context *ctx, void (*done)(void *ctx), void *done_ctx, struct loop **ret,
+	     char *reason);
+
+/* The mode, which the operator changes. */
+struct brake *loop_brake(struct loop *l);
+
+/* Has the first cycle at once.  Return: 0 or negative errno. */
+int loop_start(struct loop *l);
+
+/* An operator has requested something: a reload, or that what is under way be called off. */
+void loop_requested(struct loop *l);
+
+/* No more cycles; the one under way is finished, and told. */
+void loop_stop(struct loop *l);
+
+/* For "status": what it does now. */
+void loop_status(const struct loop *l, struct cJSON *answer);
+
+/* Why it failed: the last of config->cycles could not see, or nobody reads; NULL: it did not. */
+const char *loop_failure(const struct loop *l);
+
+void loop_free(struct loop *l);
 
 #endif

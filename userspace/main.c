@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Sets everything up, runs the loop, and takes everything down again. */
+/* The commands: the daemon, and what only asks or reads. */
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,33 +8,28 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "userspace/act.h"
 #include "userspace/config.h"
-#include "userspace/io/cgroup_read.h"
-#include "userspace/io/compose.h"
+#include "userspace/control/control.h"
+#include "userspace/core/escape.h"
+#include "userspace/daemon.h"
+#include "userspace/host/json.h"
+#include "userspace/host/log.h"
+#include "userspace/host/process.h"
 #include "userspace/io/file.h"
-#include "userspace/io/generator.h"
-#include "userspace/io/host_lock.h"
-#include "userspace/io/http.h"
-#include "userspace/io/priority.h"
-#include "userspace/io/privilege.h"
-#include "userspace/io/runtime.h"
 #include "userspace/io/snapshot_read.h"
-#include "userspace/loop.h"
 #include "userspace/replay.h"
-#include "userspace/say.h"
 
-enum {
-	STATUS_DONE = 0,
-	STATUS_FAILED = 1,
-	STATUS_USAGE = 2,
-	STATUS_NO_SNAPSHOT = 3,
-};
-
-/* How long the end may wait for the log server; what it doesn't take stays on disk. */
-#define DRAIN_MS 10000
 /* The most that record-mib allows, and the frame that goes beyond it. */
 #define REPLAY_MAX (1100u << 20)
+
+/* What was written may still be in a buffer, and the disk full. */
+static int check_output(int status)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	log_line("standard output could not be written: %s", strerror(errno));
+	return STATUS_FAILED;
+}
 
 static int check_snapshot(const struct config *config)
 {
@@ -41,265 +37,14 @@ static int check_snapshot(const struct config *config)
 	struct snapshot *s;
 
 	if (snapshot_read(config->snapshot, &s, reason)) {
-		say("%s", reason);
+		log_line("%s", reason);
 		return STATUS_NO_SNAPSHOT;
 	}
 	snapshot_free(s);
 	return STATUS_DONE;
 }
 
-static int open_cgroups(const struct config *config, int *ret)
-{
-	char unified[PATH_MAX + 16];
-	int err = cgroup_root_open(config->cgroup_root, ret), other;
-
-	if (err == -EMEDIUMTYPE) {
-		snprintf(unified, sizeof(unified), "%s/unified", config->cgroup_root);
-		if (!cgroup_root_open(unified, &other)) {
-			close(other);
-			say("%s is cgroup v1 with v2 beside it: boot with systemd.unified_cgroup_hierarchy=1; with --cgroup-root %s all containers stay",
-			    config->cgroup_root, unified);
-		} else {
-			say("%s is not cgroup v2: boot with systemd.unified_cgroup_hierarchy=1, or give --cgroup-root",
-			    config->cgroup_root);
-		}
-	} else if (err) {
-		say("can't open %s: %s; give --cgroup-root", config->cgroup_root, strerror(-err));
-	}
-	return err;
-}
-
-static int open_runtime(const struct config *config, const char **ret)
-{
-	const char *socket = runtime_socket(*config->runtime_socket ? config->runtime_socket : NULL);
-	const char *advice = "start Docker, or give --runtime-socket";
-
-	if (socket && !access(socket, R_OK | W_OK)) {
-		*ret = socket;
-		return 0;
-	}
-	if (!socket)
-		say("there is no container runtime's socket: %s", advice);
-	else
-		say("can't use the container runtime's socket %s: %s; %s", socket, strerror(errno),
-		    errno == EACCES ? "join the group docker, or run as root" : advice);
-	return -ENOENT;
-}
-
-static int open_spool(const struct config *config, struct spool **ret)
-{
-	int err = spool_open(config->spool, ret);
-
-	if (err == -EBUSY)
-		say("another monitor runs here (it holds %s/lock); end it first", config->spool);
-	else if (err)
-		say("can't use the spool %s: %s; give --spool DIR", config->spool, strerror(-err));
-	return err;
-}
-
-/* One that only looks is no danger to another. */
-static int lock_host(const struct config *config, const char *socket, int *ret)
-{
-	int err = config->dry_run ? 0 : host_lock_take(socket, ret);
-
-	if (err == -EBUSY)
-		say("another monitor runs on this host, for the runtime at %s; end it first, or look with --dry-run",
-		    socket);
-	else if (err)
-		say("can't make sure that no other monitor runs: %s", strerror(-err));
-	return err;
-}
-
-static int open_witness(const struct config *config, struct witness **ret)
-{
-	const struct witness_options options = { .cgroup_root = config->cgroup_root };
-	char reason[WITNESS_REASON_SIZE];
-	int err;
-
-	if (config->bpf == CONFIG_BPF_NO)
-		return 0;
-	err = witness_open(&options, ret, reason, sizeof(reason));
-	if (!err)
-		return 0;
-	say("%s%s", reason, config->bpf == CONFIG_BPF_TRY ? "; going on without the witness" : "");
-	return config->bpf == CONFIG_BPF_TRY ? 0 : err;
-}
-
-/* Adds a name to a folder. */
-static const char *below(const char *folder, const char *name, char *buf, size_t size)
-{
-	snprintf(buf, size, "%s/%s", folder, name);
-	return buf;
-}
-
-static int start_compose(const struct config *config, const char *socket)
-{
-	char file[PATH_MAX + 32], reason[COMPOSE_REASON_SIZE];
-
-	if (!config->compose)
-		return 0;
-	if (compose_up(below(config->compose_dir, "docker-compose.yml", file, sizeof(file)), socket,
-		       reason)) {
-		say("%s", reason);
-		return -EIO;
-	}
-	return 0;
-}
-
-static int start_generator(const struct config *config, const struct spool *spool,
-			   const char *socket)
-{
-	char script[PATH_MAX + 32], reason[GENERATOR_REASON_SIZE];
-
-	if (!config->generator)
-		return 0;
-	if (generator_install(below(config->compose_dir, "generate", script, sizeof(script)),
-			      spool_lock_path(spool), socket, reason)) {
-		say("%s", reason);
-		return -EIO;
-	}
-	return 0;
-}
-
-static void stop_generator(const struct spool *spool)
-{
-	char reason[GENERATOR_REASON_SIZE];
-
-	if (generator_remove(spool_lock_path(spool), reason))
-		say("the generator's cron entry may still be there: %s", reason);
-}
-
-static void draw(const struct config *config)
-{
-	char reason[HTTP_REASON_SIZE];
-
-	if (server_draw(config->server, config->images, reason))
-		say("no graphs: %s", reason);
-	else
-		say("graphs are in %s: Memory.png and Processes.png", config->images);
-}
-
-static void read_identity(struct setup *s)
-{
-	size_t len;
-	char *text;
-
-	if (gethostname(s->host, sizeof(s->host) - 1) || !s->host[0])
-		strcpy(s->host, "unknown");
-	strcpy(s->boot_id, "unknown");
-	if (!file_read_all(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 63, &text, &len)) {
-		text[strcspn(text, "\n")] = '\0';
-		snprintf(s->boot_id, sizeof(s->boot_id), "%s", text);
-		free(text);
-	}
-}
-
-/* What only one that acts needs: the way to the log server, and the workload. */
-static int start_watch(struct setup *s, bool *ret_generator)
-{
-	struct trouble trouble = { "" };
-	char reason[GENERATOR_REASON_SIZE], why[BRAKE_REASON_SIZE];
-	bool armed = !s->config->dry_run &&
-		     spool_disarmed(s->spool, why, sizeof(why)) == -ENOENT;
-	int err = act_begin(s->act, s);
-
-	if (err == -EBADMSG) {
-		say("the last run's intents can't be read; they are put aside in %s", s->config->spool);
-	} else if (err) {
-		say("the last run's intents can't be taken over: %s; look at %s", strerror(-err),
-		    s->config->spool);
-		return err;
-	}
-	act_settle(s->act, s, armed, &trouble);
-	if (trouble.text[0])
-		say("%s", trouble.text);
-	err = start_compose(s->config, s->runtime_socket);
-	if (err)
-		return err;
-	/* What an earlier monitor that was killed may have left; no matter if there is no cron. */
-	generator_remove(spool_lock_path(s->spool), reason);
-	*ret_generator = s->config->generator;
-	err = start_generator(s->config, s->spool, s->runtime_socket);
-	if (err)
-		return err;
-	err = server_client_start(s->spool, s->config->server, &s->client);
-	if (err)
-		say("no thread for the log server");
-	return err;
-}
-
-static int run(struct config *config)
-{
-	struct act act = { 0 };
-	struct setup setup = { .config = config, .cgroup_root = -1, .act = &act,
-			       .signals = { -1, -1, false } };
-	int status = STATUS_FAILED;
-	bool watch = config->command == CONFIG_WATCH, generator = false, reachable;
-	char reason[LOOP_REASON_SIZE];
-	int lock = -1;
-	size_t waiting;
-	int err;
-
-	if (http_init()) {
-		say("libcurl can't be used");
-		return STATUS_FAILED;
-	}
-	read_identity(&setup);
-	if (door_find(config->server, &setup.door))
-		say("the log server's address %s is not known here", config->server);
-	err = signals_open(&setup.signals);
-	if (err) {
-		say("no signals: %s", strerror(-err));
-		return STATUS_FAILED;
-	}
-	if ((watch && open_spool(config, &setup.spool)) || open_cgroups(config, &setup.cgroup_root) ||
-	    open_runtime(config, &setup.runtime_socket) ||
-	    lock_host(config, setup.runtime_socket, &lock) || open_witness(config, &setup.witness))
-		goto out;
-	if (watch)
-		priority_raise();
-	/* The witness is loaded; from here on, nothing needs more.  Threads are made later. */
-	err = privilege_drop();
-	if (err) {
-		say("can't give up capabilities: %s", strerror(-err));
-		goto out;
-	}
-	if (watch && start_watch(&setup, &generator))
-		goto out;
-	if (!cgroup_has_memory(setup.cgroup_root))
-		say("the cgroup v2 at %s has no memory controller, so no container's memory is known, and all stay: boot with systemd.unified_cgroup_hierarchy=1",
-		    config->cgroup_root);
-	if (watch)
-		say("watching %s every %ld s; log server %s; lock %s", config->snapshot,
-		    config->interval_s, config->server, spool_lock_path(setup.spool));
-	if (loop_run(&setup, reason))
-		say("%s", reason);
-	else
-		status = STATUS_DONE;
-out:
-	if (generator)
-		stop_generator(setup.spool);
-	reachable = setup.client && server_client_stop(setup.client, DRAIN_MS);
-	if (setup.spool) {
-		waiting = spool_waiting(setup.spool);
-		if (waiting)
-			say("the log server has not taken %zu batches; they wait in %s", waiting,
-			    config->spool);
-	}
-	if (reachable)
-		draw(config);
-	act_end(&act);
-	witness_close(setup.witness);
-	spool_close(setup.spool);
-	if (setup.cgroup_root >= 0)
-		close(setup.cgroup_root);
-	if (lock >= 0)
-		close(lock);
-	signals_close(&setup.signals);
-	return status;
-}
-
-/* What was recorded, judged anew. */
+/* What was recorded, evaluated again. */
 static int replay(struct config *config)
 {
 	char reason[REPLAY_REASON_SIZE], *data;
@@ -307,14 +52,111 @@ static int replay(struct config *config)
 	int err = file_read_all(AT_FDCWD, config->argument, REPLAY_MAX, &data, &len);
 
 	if (err) {
-		say("can't read the recording %s: %s", config->argument, strerror(-err));
+		log_line("can't read the recording %s: %s", config->argument, strerror(-err));
 		return STATUS_FAILED;
 	}
 	err = replay_run(config, (const unsigned char *)data, len, stdout, reason);
 	free(data);
 	if (*reason)
-		say("%s: %s", config->argument, reason);
-	return err ? STATUS_FAILED : STATUS_DONE;
+		log_line("%s: %s", config->argument, reason);
+	return check_output(err ? STATUS_FAILED : STATUS_DONE);
+}
+
+/* --- status, arm, disarm ---------------------------------------------------------- */
+
+static double number_of(const cJSON *o, const char *key)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(o, key);
+
+	return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
+static bool is_true(const cJSON *o, const char *key)
+{
+	return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, key));
+}
+
+static void print_open(const cJSON *answer)
+{
+	const cJSON *entry;
+	char id[13], name[64];
+
+	cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(answer, "open"))
+		printf("%-12s  %-12s  %s\n", is_true(entry, "dying") ? "dying" : "being killed",
+		       escape(json_text(entry, "id"), id, sizeof(id)),
+		       escape(json_text(entry, "name"), name, sizeof(name)));
+}
+
+static void print_answer(const struct config *config, const cJSON *answer)
+{
+	const char *why = json_text(answer, "why");
+	char shown[600];
+
+	printf("%s%s%s%s\n", json_text(answer, "mode"), *why ? ": " : "",
+	       escape(why, shown, sizeof(shown)),
+	       is_true(answer, "durable") ? "" : " (not on disk yet: a restart would not know)");
+	if (config->command != CONFIG_STATUS)
+		return;
+	printf("pid           %.0f, cycle %.0f, begun %.1f s ago, every %.0f s%s%s\n", number_of(answer, "pid"),
+	       number_of(answer, "cycle"), number_of(answer, "since_cycle_s"),
+	       number_of(answer, "interval_s"), is_true(answer, "sees") ? "" : "; it can't see",
+	       is_true(answer, "witness") ? ", with the witness" : "");
+	printf("log server    %s %s, %.0f batches waiting on disk\n",
+	       escape(json_text(answer, "server"), shown, sizeof(shown)),
+	       is_true(answer, "server_reachable") ? "takes records" : "has not taken the last records",
+	       number_of(answer, "waiting"));
+	if (number_of(answer, "output_lost") > 0)
+		printf("output        %.0f texts lost: nobody read them\n", number_of(answer, "output_lost"));
+	print_open(answer);
+}
+
+/* What was requested is so, as far as the answer says. */
+static int status_of(const struct config *config, const cJSON *answer)
+{
+	const char *mode = json_text(answer, "mode");
+
+	if (config->command == CONFIG_STATUS)
+		return *mode ? STATUS_DONE : STATUS_FAILED;
+	if (!is_true(answer, "durable"))
+		return STATUS_FAILED;
+	return !strcmp(mode, config->command == CONFIG_ARM ? "armed" : "disarmed") ? STATUS_DONE :
+										   STATUS_FAILED;
+}
+
+static int ask(const struct config *config)
+{
+	static const char *const requests[] = {
+		[CONFIG_STATUS] = "status", [CONFIG_ARM] = "arm", [CONFIG_DISARM] = "disarm",
+	};
+	char reason[CONTROL_REASON_SIZE], *text;
+	cJSON *answer;
+	int status;
+
+	if (control_ask(config->control, requests[config->command], &text, reason)) {
+		log_line("%s", reason);
+		return STATUS_FAILED;
+	}
+	answer = cJSON_Parse(text);
+	if (config->json)
+		fputs(text, stdout);
+	else
+		print_answer(config, answer);
+	status = status_of(config, answer);
+	cJSON_Delete(answer);
+	free(text);
+	return check_output(status);
+}
+
+/* Descriptors 0 to 2 that are closed would become somebody's file, and be written to. */
+static void open_standard(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
 }
 
 int main(int argc, char **argv)
@@ -323,21 +165,28 @@ int main(int argc, char **argv)
 	static struct config config;
 	int status;
 
+	process_remember_start();
+	open_standard();
 	switch (config_load(argc, argv, &config, reason)) {
 	case CONFIG_DONE:
-		return STATUS_DONE;
+		return check_output(STATUS_DONE);
 	case CONFIG_BAD:
-		say("%s", reason);
+		log_line("%s", reason);
 		return STATUS_USAGE;
 	case CONFIG_RUN:
 		break;
 	}
 	if (config.check_only) {
 		puts("configuration ok");
-		return STATUS_DONE;
+		return check_output(STATUS_DONE);
 	}
+	if (config_asks(config.command))
+		return ask(&config);
 	if (config.command == CONFIG_REPLAY || (config.command == CONFIG_EXPLAIN && config.argument))
 		return replay(&config);
 	status = check_snapshot(&config);
-	return status ? status : run(&config);
+	if (!status)
+		status = daemon_run(&config);
+	/* Nothing is waited for, whatever hangs: threads, sockets and the disk process end by it. */
+	_exit(status);
 }

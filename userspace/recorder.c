@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "userspace/config.h"
 #include "userspace/io/recording.h"
 
 struct recorder {
-	const struct setup *setup;
+	const struct context *ctx;
 	struct recording *file;		/* NULL: it could not be made anew */
 	char *policy;			/* that the file has last */
 };
@@ -17,7 +18,7 @@ struct recorder {
 /* A new file, with all that its reader has to know first. */
 static int begin_file(struct recorder *r, char *reason)
 {
-	const struct config *config = r->setup->config;
+	const struct config *config = r->ctx->config;
 	char origin[512];
 	int err, n;
 
@@ -29,7 +30,7 @@ static int begin_file(struct recorder *r, char *reason)
 			       reason);
 	if (err)
 		return err;
-	n = snprintf(origin, sizeof(origin), "host=%s\nboot_id=%s\n", r->setup->host, r->setup->boot_id);
+	n = snprintf(origin, sizeof(origin), "host=%s\nboot_id=%s\n", r->ctx->host, r->ctx->boot_id);
 	err = recording_put(r->file, RECORDING_ORIGIN, origin, (size_t)n);
 	if (err)
 		snprintf(reason, RECORDER_REASON_SIZE, "can't record to %.300s: %s", config->record,
@@ -37,7 +38,7 @@ static int begin_file(struct recorder *r, char *reason)
 	return err;
 }
 
-int recorder_open(const struct setup *s, struct recorder **ret, char *reason)
+int recorder_open(const struct context *ctx, struct recorder **ret, char *reason)
 {
 	struct recorder *r = calloc(1, sizeof(*r));
 	int err;
@@ -46,7 +47,7 @@ int recorder_open(const struct setup *s, struct recorder **ret, char *reason)
 		snprintf(reason, RECORDER_REASON_SIZE, "no memory");
 		return -ENOMEM;
 	}
-	r->setup = s;
+	r->ctx = ctx;
 	err = begin_file(r, reason);
 	if (err)
 		recorder_close(r);
@@ -57,7 +58,7 @@ int recorder_open(const struct setup *s, struct recorder **ret, char *reason)
 
 static int keep_policy(struct recorder *r)
 {
-	char *text = config_policy_text(r->setup->config);
+	char *text = config_policy_text(r->ctx->config);
 	int err;
 
 	if (!text)
@@ -83,6 +84,8 @@ static enum look_fate fate_of(const struct recorder_cycle *c, size_t victim)
 		[RECEIPT_UNVERIFIED] = LOOK_UNVERIFIED,
 		[RECEIPT_GONE] = LOOK_GONE,
 		[RECEIPT_DRY] = LOOK_WOULD,
+		/* Only of an earlier monitor's intents, which no cycle of this one has. */
+		[RECEIPT_UNKNOWN] = LOOK_SURVIVED,
 	};
 
 	return c->act && c->act->done ? fates[c->act->victims[victim].receipt.outcome] : LOOK_STAYED;
@@ -139,7 +142,7 @@ int recorder_keep(struct recorder *r, const struct recorder_cycle *c, char *reas
 		err = keep_outcome(r, c);
 	if (err)
 		snprintf(reason, RECORDER_REASON_SIZE, "this cycle is missing in the recording %.300s: %s",
-			 r->setup->config->record, strerror(-err));
+			 r->ctx->config->record, strerror(-err));
 	return err;
 }
 

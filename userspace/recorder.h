@@ -3,9 +3,9 @@
 #ifndef RECORDER_H
 #define RECORDER_H
 
-#include "userspace/act.h"
+#include "userspace/act/act.h"
+#include "userspace/context.h"
 #include "userspace/core/look.h"
-#include "userspace/setup.h"
 
 #define RECORDER_REASON_SIZE 512
 
@@ -13,13 +13,13 @@ struct recorder;
 
 /**
  * recorder_open() - begin a recording as the configuration says
- * @s: whose
+ * @ctx: whose
  * @ret: the recorder; the caller closes it
  * @reason: on failure, one line for the user (RECORDER_REASON_SIZE)
  *
  * Return: 0 or negative errno.
  */
-int recorder_open(const struct setup *s, struct recorder **ret, char *reason);
+int recorder_open(const struct context *ctx, struct recorder **ret, char *reason);
 
 /* One cycle, as it went. */
 struct recorder_cycle {

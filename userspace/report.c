@@ -15,28 +15,40 @@
 #define MIB (1 << 20)
 #define VERDICT_SIZE (RECEIPT_EVIDENCE_SIZE + 64)
 
-static const struct kill_victim *victim_of(const struct report *r, const struct decision *d)
+static const struct receipt *receipt_of(const struct report *r, const struct decision *d)
 {
 	size_t i;
 
-	for (i = 0; i < r->victim_count; i++)
+	for (i = 0; r->act && i < r->act->count; i++)
 		if (!strcmp(r->act->victims[i].id, d->container->id))
-			return &r->act->victims[i];
+			return &r->act->victims[i].receipt;
 	return NULL;
+}
+
+/* It can take as long as a disk that hangs. */
+static void dying_text(const struct report *r, const struct decision *d, char *buf, size_t size)
+{
+	char what[128] = "";
+
+	if (r->open)
+		act_open_text(r->open, d->container, what, sizeof(what));
+	snprintf(buf, size, "stays: %s", *what ? what : rule_text(d->rule));
 }
 
 static void verdict(const struct report *r, const struct decision *d, char *buf, size_t size)
 {
-	const struct kill_victim *v = victim_of(r, d);
+	const struct receipt *v = receipt_of(r, d);
 	char evidence[RECEIPT_EVIDENCE_SIZE], why[EXPLAIN_SIZE];
 
-	if (v && v->receipt.outcome == RECEIPT_DRY) {
-		snprintf(buf, size, "%s", receipt_outcome_name(v->receipt.outcome));
-	} else if (v) {
-		receipt_evidence(&v->receipt, evidence, sizeof(evidence));
-		snprintf(buf, size, "%s: %s", receipt_outcome_name(v->receipt.outcome), evidence);
+	if (v && v->outcome == RECEIPT_DRY) {
+		snprintf(buf, size, "%s", receipt_outcome_name(v->outcome));
+	} else if (v && (r->act->done || v->reason[0])) {
+		receipt_evidence(v, evidence, sizeof(evidence));
+		snprintf(buf, size, "%s: %s", receipt_outcome_name(v->outcome), evidence);
 	} else if (d->rule == RULE_SURPLUS) {
 		snprintf(buf, size, "surplus, not removed");
+	} else if (d->rule == RULE_DYING) {
+		dying_text(r, d, buf, size);
 	} else if (d->rule == RULE_KEPT) {
 		snprintf(buf, size, "stays: %s", rule_text(d->rule));
 	} else {
@@ -75,9 +87,43 @@ static size_t killed(const struct report *r)
 {
 	size_t i, n = 0;
 
-	for (i = 0; i < r->victim_count; i++)
+	for (i = 0; r->act && i < r->act->count; i++)
 		n += receipt_is_kill(&r->act->victims[i].receipt);
 	return n;
+}
+
+/* Outcomes that came after their own cycle's report. */
+static void print_news(const struct report *r, FILE *out)
+{
+	char id[13], name[64], shown[4 * RECEIPT_EVIDENCE_SIZE];
+	size_t i;
+
+	for (i = 0; r->open && i < r->open->news_count; i++) {
+		const struct act_news *n = &r->open->news[i];
+
+		fprintf(out, "settled       %-12s  %-24s %s: %s\n", escape(n->id, id, sizeof(id)),
+			escape(n->name, name, sizeof(name)), receipt_outcome_name(n->outcome),
+			escape(n->evidence, shown, sizeof(shown)));
+	}
+}
+
+static cJSON *news_json(const struct act *open)
+{
+	char shown[4 * RECEIPT_EVIDENCE_SIZE];
+	cJSON *list = cJSON_CreateArray();
+	size_t i;
+
+	for (i = 0; i < open->news_count; i++) {
+		const struct act_news *n = &open->news[i];
+		cJSON *o = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(o, "id", escape(n->id, shown, sizeof(shown)));
+		cJSON_AddStringToObject(o, "name", escape(n->name, shown, sizeof(shown)));
+		cJSON_AddStringToObject(o, "outcome", receipt_outcome_name(n->outcome));
+		cJSON_AddStringToObject(o, "evidence", escape(n->evidence, shown, sizeof(shown)));
+		cJSON_AddItemToArray(list, o);
+	}
+	return list;
 }
 
 void report_text(const struct report *r, FILE *out)
@@ -107,19 +153,19 @@ void report_text(const struct report *r, FILE *out)
 		if (r->act && r->act->dead_ms >= 0)
 			fprintf(out, "; all dead %.1f ms after the decision", r->act->dead_ms);
 		if (r->act && r->act->clean_ms >= 0)
-			fprintf(out, ", let go by the runtime after %.0f ms", r->act->clean_ms);
+			fprintf(out, ", removed by the runtime after %.0f ms", r->act->clean_ms);
 		fputc('\n', out);
 	}
+	print_news(r, out);
 	if (r->ended)
-		report_ended_text(&r->ended->deaths, out);
-	if (r->trouble)
-		fprintf(out, "trouble       %s\n", escape(r->trouble, shown, sizeof(shown)));
+		report_ended_text(r->ended, out);
+	if (r->problem)
+		fprintf(out, "problem       %s\n", escape(r->problem, shown, sizeof(shown)));
 	if (r->server.tried)
 		fprintf(out, "log server    %s%s, %zu waiting on disk\n",
 			r->server.reachable ? "takes records" : "takes none: ",
 			r->server.reachable ? "" : escape(r->server.reason, shown, sizeof(shown)),
-			r->waiting);
-	fflush(out);
+			r->server.waiting);
 }
 
 /* How far from the line: "+" is above. */
@@ -169,9 +215,8 @@ void report_explain(const struct report *r, FILE *out)
 			explain_line(&r->plan->decisions[i], out);
 		fprintf(out, "%zu of %zu containers would be removed\n", r->plan->kills, r->plan->count);
 	}
-	if (r->trouble)
-		fprintf(out, "trouble: %s\n", escape(r->trouble, shown, sizeof(shown)));
-	fflush(out);
+	if (r->problem)
+		fprintf(out, "problem: %s\n", escape(r->problem, shown, sizeof(shown)));
 }
 
 static cJSON *container_json(const struct report *r, const struct decision *d)
@@ -235,16 +280,17 @@ void report_json(const struct report *r, FILE *out)
 	}
 	if (r->witness)
 		report_ledger_json(r->plan, r->window, r->exits_lost, o);
+	if (r->open && r->open->news_count)
+		cJSON_AddItemToObject(o, "settled", news_json(r->open));
 	if (r->ended)
-		report_ended_json(&r->ended->deaths, o);
-	if (r->trouble)
-		cJSON_AddStringToObject(o, "trouble", escape(r->trouble, shown, sizeof(shown)));
+		report_ended_json(r->ended, o);
+	if (r->problem)
+		cJSON_AddStringToObject(o, "trouble", escape(r->problem, shown, sizeof(shown)));
 	cJSON_AddBoolToObject(o, "server_reachable", r->server.reachable);
-	cJSON_AddNumberToObject(o, "waiting", (double)r->waiting);
+	cJSON_AddNumberToObject(o, "waiting", (double)r->server.waiting);
 	text = cJSON_PrintUnformatted(o);
 	if (text)
 		fprintf(out, "%s\n", text);
-	fflush(out);
 	cJSON_free(text);
 	cJSON_Delete(o);
 }

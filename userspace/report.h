@@ -5,11 +5,12 @@
 
 #include <stdio.h>
 
-#include "userspace/act.h"
+#include "userspace/act/act.h"
 #include "userspace/config.h"
+#include "userspace/container_exits.h"
+#include "userspace/core/brake.h"
 #include "userspace/core/ledger.h"
-#include "userspace/ended.h"
-#include "userspace/io/server_client.h"
+#include "userspace/deliver/log_client.h"
 
 /* One cycle, as it went. */
 struct report {
@@ -18,16 +19,15 @@ struct report {
 	const struct config *config;
 	const struct brake *brake;		/* the mode, and why */
 	const struct model *model;
-	const struct plan *plan;		/* NULL: nothing was decided, and trouble says why */
+	const struct plan *plan;		/* NULL: nothing was decided, and problem says why */
 	const struct act_result *act;		/* NULL: nothing was done */
-	size_t victim_count;
-	const struct ended *ended;		/* NULL: who ended isn't known */
+	const struct act *open;			/* who is dying, and outcomes of earlier acts; NULL: none */
+	const struct deaths *ended;		/* NULL: who ended isn't known */
 	bool witness;				/* over the whole window; the rest is of it */
 	const struct ledger_window *window;
 	uint64_t exits_lost;
-	struct server_status server;
-	size_t waiting;				/* batches in the spool before this cycle */
-	const char *trouble;			/* NULL: none */
+	struct log_status server;
+	const char *problem;			/* NULL: none */
 };
 
 void report_text(const struct report *r, FILE *out);

@@ -80,7 +80,7 @@ static void check_plan(const struct model *m, const struct plan *plan,
 		kills++;
 		CHECK(c->has_window && c->cgroup.known && c->cgroup.has_memory && !c->self);
 		CHECK(c->runtime.known && c->runtime.running && !c->runtime.is_protected);
-		intent = record_intent(&from, d, 0);
+		intent = record_intent(&from, d, &(struct record_times){ 0 });
 		CHECK(intent);
 		cJSON_Delete(intent);
 	}

@@ -3,8 +3,7 @@
 """bench_guest.py ROUNDS: how long it takes until ten containers are dead, and until the
 command for it is done, side by side, in a guest with Docker. What stops one after the other
 takes two minutes, nearly all of it waiting, and so is in every third round only. The
-containers' main process doesn't care for SIGTERM, as nobody's does that didn't take the
-trouble as process 1.
+containers' main process ignores SIGTERM, as PID 1 does unless it installs a handler.
 Found in /lab: sysinfo.ko, monitor, idle. Prints a Markdown table of medians."""
 
 import concurrent.futures
@@ -76,8 +75,8 @@ def by_monitor():
                            "--keep-low", "0")
     cycle = next((c for c in cycles if c["killed"]), cycles[-1])
     if cycle["killed"] != TEN or not all(
-            c["outcome"].startswith("killed and verified") for c in cycle["containers"]):
-        raise AssertionError(f"not ten killed and verified: {cycle} {said}")
+            c["outcome"].startswith("killed, not verified") for c in cycle["containers"]):
+        raise AssertionError(f"not ten killed: {cycle} {said}")
     return cycle["dead_ms"], cycle["clean_ms"]
 
 

@@ -12,11 +12,58 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+import zlib
 
 sys.dont_write_bytecode = True
-from stand import (MONITOR, NOTHING_KEPT, TAKEN, Container, boottime_us, container_id, equal,
-                   nothing_removed, one_line, rules, run_tests, true)
+from stand import (MONITOR, NOTHING_KEPT, PATIENCE_S, TAKEN, Container, boottime_us, container_id, equal,
+                   inspected, nothing_removed, one_line, rules, run_tests, true)
+
+
+def wait_until(good, what):
+    """For what no event tells of."""
+    end = time.monotonic() + PATIENCE_S
+    while not good():
+        true(time.monotonic() < end, what)
+        time.sleep(0.01)
+
+
+def open_intents(stand):
+    """Of the newest slot that is whole: one may be read while it is written."""
+    slots = []
+    for name in ("intent.json", "intent.2.json"):
+        with open(f"{stand.spool}/{name}", "rb") as file:
+            head, _, rest = file.read().partition(b"\n")
+        found = re.fullmatch(rb"sysinfo-intents 1 (\d+) ([0-9a-f]{8}) (\d+)", head)
+        text = rest[:int(found[3])] if found else b""
+        if found and zlib.crc32(found[1] + b" " + found[3] + b"\n" + text) == int(found[2], 16):
+            slots.append((int(found[1]), text))
+    return json.loads(max(slots)[1]) if slots else []
+
+
+def nothing_left(stand, what="what is left in the spool"):
+    """No record that waits, was refused or is half written, and no kill without an outcome."""
+    equal(sorted(os.listdir(stand.spool)), ["armed", "intent.2.json", "intent.json", "lock", "version"], what)
+    equal(open_intents(stand), [], what + ": intents")
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+def disk_process(monitor):
+    """The child that writes the spool."""
+    for child in children(monitor.process.pid):
+        with open(f"/proc/{child}/comm") as file:
+            if file.read() == "monitor-disk\n":
+                return child
+    raise AssertionError("there is no process for the disk")
+
+
+# Ctrl-C and a service manager's stop take two seconds at most; and one for this machine.
+END_S = 3
 
 # --- Options and configuration -------------------------------------------------
 
@@ -146,6 +193,13 @@ def test_spool_in_use_or_unusable(stand):
     first = stand.monitor("--json")
     first.wait_cycle(lambda c: True, "a cycle")
     one_line(stand.run(*stand.options(), "--no-generator"), 1, "another monitor", stand.spool)
+    # One that only looks has a spool of its own, and the next one does without.
+    looks = stand.monitor("--json", "--dry-run")
+    looks.wait_cycle(lambda c: True, "a cycle of a dry run")
+    second = stand.monitor("--json", "--dry-run", "--cycles", "1").end(0)
+    second.wait_line(rb"^monitor: another monitor runs here \(it holds \S+/dry-run/lock\)")
+    second.wait_line(rb"^monitor: it goes on, and keeps no records$")
+    looks.end(0, signal.SIGTERM)
     first.end(0, signal.SIGTERM)
     one_line(stand.run(*stand.options(), "--no-generator", "--spool", stand.module.path), 1,
              stand.module.path)
@@ -166,12 +220,14 @@ def test_keeps_the_quotas_and_removes_the_rest(stand):
     unknown = stand.container(30, cpu=0.99)
     stand.engine.containers.pop()
     intents = []
+    all_are_dead = threading.Barrier(len(surplus))
 
-    def on_delete(_):
-        with open(stand.spool + "/intent.json") as file:
-            intents.append(file.read())
+    def on_post(_):
+        # Before any of them has its outcome, after which it is taken out.
+        intents.append(sorted(i["container_id"] for i in open_intents(stand)))
+        all_are_dead.wait(PATIENCE_S)
 
-    stand.engine.on_delete = on_delete
+    stand.engine.on_post = on_post
     monitor = stand.monitor("--json", "--cycles", "3").end(0)
     first, second, _ = monitor.cycles()
     equal(stand.engine.deleted(), sorted(c.id for c in surplus), "removed")
@@ -181,17 +237,16 @@ def test_keeps_the_quotas_and_removes_the_rest(stand):
     equal(sorted({r for i, r in rules(second).items() if i in {c.id for c in keep[5:] + [unknown]}}),
           ["label sysinfo.protect=true", "not known to the runtime",
            "paused, restarting or being removed", "the log server"], "rules")
-    for text in intents:
-        equal(sorted(i["container_id"] for i in json.loads(text)), sorted(c.id for c in surplus),
-              "the intents were on disk before")
-    equal(len(intents), 4, "removals with intents on disk")
+    equal(intents, [sorted(c.id for c in surplus)] * 4, "the intents were on disk before each removal")
+    equal([path for path in stand.engine.seen("DELETE") if "force" in path], [], "forced removals")
 
     records = server.records("logs")
     equal(sorted(r["container_id"] for r in records), sorted(c.id for c in surplus), "records")
     for record in records:
-        equal((record["action"], record["verified"], record["signal"]), ("killed", True, 9), record)
+        equal((record["action"], record["verified"], record["seen_by"], record["signal"]),
+              ("killed", False, "cgroup", 9), record)
     equal(len(server.records("logsmemory")), 4, "memory samples: the first look and three cycles")
-    equal(sorted(os.listdir(stand.spool)), ["lock"], "what is left in the spool")
+    nothing_left(stand)
     equal(sorted(os.listdir(stand.path("images"))), ["Memory.png", "Processes.png"], "graphs")
 
 
@@ -215,6 +270,8 @@ def test_dry_run(stand):
     # It is told once, not in each cycle, and as what it is.
     equal([(r["container_id"], r["action"], "verified" in r) for r in server.records("logs")],
           [(victim.id, "would_kill", False)], "records")
+    # Where one that kills would look, there is nothing of it.
+    equal(os.listdir(stand.spool), ["dry-run"], "the spool")
 
 
 def test_rank(stand):
@@ -240,33 +297,45 @@ def test_never_itself_or_an_ancestor(stand):
 
 
 def test_victim_changes_before_the_act(stand):
-    """Between its judgement and the act one has ended, and another's name is somebody else's."""
+    """Between its judgement and the act one has ended, also after the runtime's word that it
+    runs, and another's name is somebody else's."""
     server = stand.log_server()
-    ended, replaced = stand.container(1), stand.container(2)
+    known, ended, replaced = (stand.container(n) for n in (1, 2, 3))
 
-    def on_list(_):
-        if len(stand.engine.seen("GET")) != 2:
-            return
-        ended.child.kill()
-        ended.child.wait()
-        os.rename(replaced.folder, replaced.folder + ".old")
-        os.mkdir(replaced.folder)
-        with open(replaced.folder + "/cgroup.events", "w") as file:
-            file.write("populated 1\nfrozen 0\n")
-        # The list is of a moment before.
-        return 200, json.dumps([ended.listed(), replaced.listed()]).encode()
+    def on_inspect(handler):
+        # The answer is of a moment before.
+        answer = 200, json.dumps(inspected(
+            next(c for c in (known, ended, replaced) if c.id in handler.path))).encode()
+        if known.id in handler.path:
+            known.child.kill()
+            known.child.wait()
+            return None
+        if ended.id in handler.path:
+            ended.child.kill()
+            ended.child.wait()
+        else:
+            os.rename(replaced.folder, replaced.folder + ".old")
+            os.mkdir(replaced.folder)
+            with open(replaced.folder + "/cgroup.events", "w") as file:
+                file.write("populated 1\nfrozen 0\n")
+        return answer
 
-    stand.engine.on_list = on_list
+    stand.engine.on_inspect = on_inspect
     monitor = stand.monitor("--json", "--cycles", "1", *NOTHING_KEPT).end(0)
     cycle = monitor.cycles()[0]
-    equal((cycle["surplus"], cycle["killed"]), (2, 0), "surplus and killed")
-    for container in cycle["containers"]:
-        true(container["outcome"].startswith("was already gone"), container)
+    equal((cycle["surplus"], cycle["killed"]), (3, 0), "surplus and killed")
+    outcome = {c["id"]: c["outcome"] for c in cycle["containers"]}
+    # Of the first the runtime knows that it is gone, and so nothing was intended.
+    for container in (known, ended, replaced):
+        true(outcome[container.id].startswith("was already gone"), outcome)
     equal(stand.engine.seen("DELETE"), [], "removals")
     true(replaced.lives(), "the one that was renamed lives")
-    equal({r["container_id"]: (r["action"], r["verified"], r["evidence"]) for r in server.records("logs")},
-          {ended.id: ("gone", False, "its cgroup was empty before the act"),
-           replaced.id: ("gone", False, "another cgroup has its name now")}, "records")
+    equal({r["container_id"]: (r["action"], r["verified"], r["seen_by"], r["evidence"])
+           for r in server.records("logs")},
+          {ended.id: ("gone", False, "none", "its cgroup was empty before it was touched"),
+           replaced.id: ("gone", False, "none", "another cgroup has its name now, before it was touched")},
+          "records")
+    nothing_left(stand)
 
 
 # --- Trouble with the snapshot -------------------------------------------------
@@ -309,7 +378,7 @@ def test_module_loaded_anew(stand):
     monitor = stand.monitor("--json", *NOTHING_KEPT)
     monitor.wait_cycle(lambda c: rules(c), "a good cycle")
     stand.module.changes = {"Instance": "another"}
-    cycle = monitor.wait_cycle(lambda c: "loaded anew" in c.get("trouble", ""), "it is noticed")
+    cycle = monitor.wait_cycle(lambda c: "was the module loaded again?" in c.get("trouble", ""), "it is noticed")
     true("containers" not in cycle, "nothing is decided")
     monitor.wait_cycle(lambda c: victim.id in rules(c), "it goes on", cycle["cycle"])
     monitor.end(0, signal.SIGTERM)
@@ -352,14 +421,25 @@ def test_runtime_in_trouble(stand):
         cycle = monitor.wait_cycle(lambda c: "no list from the runtime" in c.get("trouble", ""),
                                    f"{answer}", monitor.last_cycle() + 1)
         equal(rules(cycle), {victim.id: "not known to the runtime"}, f"{answer}")
-    for answer in (b"[]", b"[null, 7, {}, [], {\"Id\": null}, {\"Id\": \"x\"}]"):
-        stand.engine.on_list = lambda _, answer=answer: (200, answer)
-        cycle = monitor.wait_cycle(lambda c: "trouble" not in c, f"{answer}", monitor.last_cycle() + 1)
-        equal(rules(cycle), {victim.id: "not known to the runtime"}, f"{answer}")
+    stand.engine.on_list = lambda _: (200, b"[]")
+    cycle = monitor.wait_cycle(lambda c: "trouble" not in c, "an empty list", monitor.last_cycle() + 1)
+    equal(rules(cycle), {victim.id: "not known to the runtime"}, "an empty list")
+    broken = b'null, 7, {}, [], {"Id": null}'
+    stand.engine.on_list = lambda _: (200, b'[%s, {"Id": "x"}]' % broken)
+    not_understood = "5 entries of the runtime's list were not understood; their containers stay"
+    cycle = monitor.wait_cycle(lambda c: c.get("trouble") == not_understood, "a list of little sense",
+                               monitor.last_cycle())
+    equal(rules(cycle), {victim.id: "not known to the runtime"}, "a list of little sense")
     nothing_removed(stand)
-    stand.engine.on_list = lambda _: None
-    monitor.wait_cycle(lambda c: c.get("killed"), "it recovers")
+    # What is not understood costs the others nothing.
+    unclear = stand.container(2, cpu=0.9)
+    spoilt = json.dumps(unclear.listed(Labels=7)).encode()
+    stand.engine.on_list = lambda _: (200, b"[%s, %s, %s]" % (broken, spoilt, whole[1:-1]))
+    cycle = monitor.wait_cycle(lambda c: c.get("killed"), "it recovers", monitor.last_cycle())
+    true("entries of the runtime's list were not understood" in cycle.get("trouble", ""), cycle)
     monitor.end(0, signal.SIGTERM)
+    equal(stand.engine.deleted(), [victim.id], "removed")
+    true(unclear.lives(), "the one that was not understood")
 
 
 def test_runtime_hangs(stand):
@@ -389,13 +469,49 @@ def test_runtime_that_does_not_remove(stand):
     stand.engine.on_delete = on_delete
     monitor = stand.monitor("--json", "--cycles", "2", *NOTHING_KEPT).end(0)
     outcome = {c["id"]: c["outcome"] for c in monitor.cycles()[0]["containers"]}
-    true(outcome[slow.id].startswith("killed and verified"), outcome)
-    true(outcome[fails.id].startswith("killed, unverified") and "device busy" in outcome[fails.id],
-         outcome)
-    equal([path.split("?")[0] for path in stand.engine.seen("POST")],
-          [f"/containers/{slow.id}/wait"], "waited for")
-    equal({r["container_id"]: r["verified"] for r in server.records("logs")},
-          {fails.id: False, slow.id: True}, "records")
+    for container, words in ((slow, "removed by the runtime after"),
+                             (fails, "the runtime has not removed it: 500")):
+        true(outcome[container.id].startswith("killed, not verified: cgroup.kill; no witness; populated right "
+                                              "before, empty after") and words in outcome[container.id], outcome)
+    true("device busy" in outcome[fails.id] and "removed by" not in outcome[fails.id], outcome)
+    equal(sorted(stand.engine.seen("POST")),
+          sorted([f"/containers/{slow.id}/wait?condition=not-running", f"/containers/{slow.id}/wait?condition=removed",
+                  f"/containers/{fails.id}/wait?condition=not-running"]), "waited for")
+    equal(sorted(stand.engine.seen("DELETE")), [f"/containers/{c.id}" for c in (fails, slow)],
+          "asked once, without force")
+    equal({r["container_id"]: (r["verified"], r["seen_by"], "removed by the runtime after" in r["evidence"])
+           for r in server.records("logs")},
+          {fails.id: (False, "cgroup", False), slow.id: (False, "cgroup", True)}, "records")
+
+
+def test_removal_beside_the_cycles(stand):
+    """The runtime takes its time for one: the next is killed meanwhile, each has one record."""
+    server = stand.log_server()
+    slow, quick = stand.container(1), stand.container(2, listed={"Labels": {"sysinfo.protect": "true"}})
+    may = threading.Event()
+
+    def on_delete(handler):
+        true(slow.id not in handler.path or may.wait(PATIENCE_S), "it may remove")
+
+    stand.engine.on_delete = on_delete
+    monitor = stand.monitor("--json", *NOTHING_KEPT)
+    cycle = monitor.wait_cycle(lambda c: c.get("killed"), "the slow one is killed")
+    outcome = {c["id"]: c["outcome"] for c in cycle["containers"]}
+    true(outcome[slow.id].startswith("killed, not verified") and
+         "not removed by the runtime yet" in outcome[slow.id], outcome)
+    stand.engine.containers[1] = (quick, {})
+    cycle = monitor.wait_cycle(lambda c: c.get("killed"), "the quick one is killed", cycle["cycle"])
+    equal([c["id"] for c in cycle["containers"]], [quick.id], "who is killed")
+    equal([r["container_id"] for r in server.records("logs") if r["container_id"] == slow.id], [], "its record")
+    may.set()
+    cycle = monitor.wait_cycle(lambda c: c.get("settled"), "it is removed", cycle["cycle"])
+    (settled,) = cycle["settled"]
+    equal((settled["id"], settled["outcome"]), (slow.id, "killed, not verified"), "settled")
+    true("removed by the runtime after" in settled["evidence"], settled)
+    monitor.end(0, signal.SIGTERM)
+    equal(sorted((r["container_id"], r["action"], r["evidence"].count("removed by the runtime after"))
+                 for r in server.records("logs")), [(slow.id, "killed", 1), (quick.id, "killed", 1)], "records")
+    nothing_left(stand)
 
 
 def test_survivor(stand):
@@ -438,7 +554,7 @@ def test_log_server_down(stand):
     ids = [r["event_id"] for r in server.records("logsmemory")]
     equal(len(ids), len(set(ids)), "each once")
     equal(ids[:4], [r["event_id"] for r in samples], "in order")
-    equal(sorted(os.listdir(stand.spool)), ["lock"], "what is left in the spool")
+    nothing_left(stand)
 
 
 def test_log_server_hangs(stand):
@@ -454,7 +570,7 @@ def test_log_server_hangs(stand):
     start = time.monotonic()
     monitor.end(0, signal.SIGTERM)
     took = time.monotonic() - start
-    true(took < 20, f"the end took {took:.1f} s")
+    true(took < END_S, f"the end took {took:.1f} s")
     true(len(stand.waiting()) >= 5, "the records are kept")
 
 
@@ -476,7 +592,7 @@ def test_log_server_busy_then_not(stand):
         stand.monitor("--json", "--cycles", "2").end(0)
         events = [r["event_id"] for _, records in server.posts for r in records]
         equal((events[0], len(events), len(set(events))), (events[1], 4, 3), f"{status}: sent again")
-        equal(sorted(os.listdir(stand.spool)), ["lock"], f"{status}: the spool")
+        nothing_left(stand, f"{status}: the spool")
 
 
 def test_something_else_on_the_port(stand):
@@ -491,31 +607,33 @@ def test_something_else_on_the_port(stand):
 # --- Kept, whatever happens ----------------------------------------------------
 
 def test_intents_of_a_crashed_monitor(stand):
+    """As an earlier version left them: who was alive is alive, and of the others nobody knows."""
     server = stand.log_server()
     lives = stand.container(1)
     with open("/proc/sys/kernel/random/boot_id") as file:
         boot_id = file.read().strip()
 
-    def intent(container, inode, number):
+    def intent(container, inode, number, boot_id=boot_id):
         return {"pid": 1, "container_id": container, "name": "x", "vsz": 1, "rss": 1,
                 "memory_usage": 0.1, "cpu_usage": 1.5, "action": "intent",
                 "timestamp": "2026-11-23T06:40:01.123Z", "event_id": f"old-{number}", "host": "h",
                 "boot_id": boot_id, "cgroup": "/docker/" + container, "cgroup_id": inode,
                 "intended_ms": int(time.time() * 1000) - 120_000}
 
-    intents = [intent(container_id(99), 4711, 1), intent(lives.id, os.stat(lives.folder).st_ino, 2),
-               intent(lives.id, 4711, 3)]
+    inode = os.stat(lives.folder).st_ino
+    # The third is another container that had the same name, the last one of another boot.
+    intents = [intent(container_id(99), 4711, 1), intent(lives.id, inode, 2), intent(lives.id, 4711, 3),
+               intent(lives.id, inode, 4, "0f9c2b1e-0000-4000-8000-000000000002")]
     os.mkdir(stand.spool)
     with open(stand.spool + "/intent.json", "w") as file:
         json.dump(intents, file)
     stand.monitor("--json", "--cycles", "1").end(0)
-    # The third is another container that had the same name.
-    equal([(r["event_id"], r["verified"], r["action"]) for r in server.records("logs")],
-          [("old-1", False, "killed"), ("old-2", False, "survived"), ("old-3", False, "killed")],
-          "records")
-    equal(sorted(os.listdir(stand.spool)), ["lock"], "what is left in the spool")
-    # What is dead is tidied away, but not by force: it might run again.
-    equal(stand.engine.seen("DELETE"), ["/containers/" + container_id(99)], "removals")
+    equal([(r["event_id"], r["verified"], r["seen_by"], r["action"]) for r in server.records("logs")],
+          [("old-1", False, "none", "unknown"), ("old-2", False, "none", "survived"),
+           ("old-3", False, "none", "unknown"), ("old-4", False, "none", "unknown")], "records")
+    nothing_left(stand)
+    # Whose end nobody saw may run again under its id.
+    equal(stand.engine.seen("DELETE"), [], "removals")
     true(lives.lives(), "the one that lives is not touched")
 
 
@@ -539,8 +657,8 @@ def test_killed_in_the_middle_of_the_act(stand):
     server = stand.log_server()
     for _ in range(2):
         stand.monitor("--json", "--cycles", "1", *NOTHING_KEPT).end(0)
-    equal([(r["container_id"], r["verified"]) for r in server.records("logs")], [(victim.id, False)],
-          "one record, once")
+    equal([(r["container_id"], r["action"], r["verified"]) for r in server.records("logs")],
+          [(victim.id, "unknown", False)], "one record, once")
 
 
 def test_full_disk(stand):
@@ -574,7 +692,7 @@ def test_record_that_cannot_be_written(stand):
     monitor = stand.monitor("--json", *NOTHING_KEPT)
 
     def limit(size):
-        subprocess.run(["prlimit", "--pid", str(monitor.process.pid), f"--fsize={size}:unlimited"],
+        subprocess.run(["prlimit", "--pid", str(disk_process(monitor)), f"--fsize={size}:unlimited"],
                        check=True)
 
     stand.engine.on_delete = lambda _: limit(64)
@@ -599,7 +717,101 @@ def test_end_by_a_signal(stand):
         true("graphs are in" in monitor.text(), monitor.text())
         equal(sorted(os.listdir(stand.path("images"))), ["Memory.png", "Processes.png"], "graphs")
         shutil.rmtree(stand.path("images"))
-        equal(sorted(os.listdir(stand.spool)), ["lock"], "the spool")
+        nothing_left(stand)
+
+
+def ends_at_once(monitor, how=signal.SIGTERM):
+    monitor.process.send_signal(how)
+    try:
+        equal(monitor.process.wait(END_S), 0, "exit status")
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"no end within {END_S} s; it said {monitor.text()[-1000:]}") from None
+
+
+def test_end_whatever_hangs(stand):
+    """The runtime in the middle of a removal, the log server, and the list of the next cycle."""
+    stand.fake_log_server(lambda *_: "hang")
+    victim = stand.container(1)
+    stand.engine.on_delete = lambda _: "hang"
+    monitor = stand.monitor("--json", *NOTHING_KEPT)
+    stand.engine.wait_seen("DELETE")
+    stand.engine.on_list = lambda _: "hang"
+    monitor.wait_cycle(lambda c: "no list from the runtime" in c.get("trouble", ""), "the runtime hangs")
+    ends_at_once(monitor)
+    equal(victim.lives(), False, "the victim")
+    (record,) = [r for r in stand.waiting() if "container_id" in r]
+    equal((record["container_id"], record["action"], record["verified"]), (victim.id, "killed", False), "record")
+    true("removed by the runtime" not in record["evidence"], record)
+
+
+def test_end_though_it_has_ended_its_cycles(stand):
+    """It waits for a removal, as long as nobody tells it not to."""
+    stand.container(1)
+    stand.engine.on_delete = lambda _: "hang"
+    monitor = stand.monitor("--json", "--cycles", "1", *NOTHING_KEPT)
+    monitor.wait_cycle(lambda c: c["cycle"] == 1, "the last cycle")
+    ends_at_once(monitor)
+
+
+class Disk:
+    """The spool on a file system of its own, which a test may freeze: then who writes hangs."""
+
+    def __init__(self, stand):
+        self.where, image = stand.path("fs"), stand.path("fs.img")
+        self.frozen = False
+        os.mkdir(self.where)
+        with open(image, "wb") as file:
+            file.truncate(4 << 20)
+        subprocess.run(["mke2fs", "-q", "-F", image], check=True)
+        subprocess.run(["mount", "-o", "loop", image, self.where], check=True)
+        stand.closing.callback(subprocess.run, ["umount", "--lazy", self.where], check=True)
+        stand.spool = self.where + "/spool"
+
+    def freeze(self, yes=True):
+        if yes != self.frozen:
+            subprocess.run(["fsfreeze", "--freeze" if yes else "--unfreeze", self.where], check=True)
+        self.frozen = yes
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.freeze(False)
+
+
+def held_by_the_disk(stand, disk):
+    """A monitor that goes on, and whose victim lives: its intent is not on disk."""
+    victim = stand.container(1)
+    stand.engine.on_list = lambda _: (200, b"[]")
+    monitor = stand.monitor("--json", *NOTHING_KEPT)
+    monitor.wait_cycle(lambda c: rules(c), "a good cycle")
+    disk.freeze()
+    stand.engine.on_list = lambda _: None
+    cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a surplus")
+    cycle = monitor.wait_cycle(lambda c: "containers" in c, "it goes on", cycle["cycle"] + 1)
+    true(victim.lives(), "nothing is intended on disk, so nobody dies")
+    return monitor, victim
+
+
+def test_disk_hangs_for_a_while(stand):
+    """What was planned before that is too old then: it is judged anew."""
+    server = stand.log_server()
+    with Disk(stand) as disk:
+        monitor, victim = held_by_the_disk(stand, disk)
+        disk.freeze(False)
+        monitor.wait_cycle(lambda c: c.get("killed"), "it does its job again")
+        equal(victim.lives(), False, "the victim")
+        monitor.end(0, signal.SIGTERM)
+        nothing_left(stand)
+    equal([(r["action"], "the plan had expired" in r["evidence"]) for r in server.records("logs")],
+          [("survived", True), ("killed", False)], "records")
+
+
+def test_end_though_the_disk_hangs(stand):
+    with Disk(stand) as disk:
+        monitor, _ = held_by_the_disk(stand, disk)
+        ends_at_once(monitor)
+    nothing_removed(stand)
 
 
 # --- What is said --------------------------------------------------------------
@@ -667,9 +879,8 @@ def test_every_line_is_the_monitors(stand):
 CAP_SYS_NICE = 23
 
 
-def niceness(monitor):
-    return {int(task): os.getpriority(os.PRIO_PROCESS, int(task))
-            for task in os.listdir(f"/proc/{monitor.process.pid}/task")}
+def niceness(pid):
+    return {int(task): os.getpriority(os.PRIO_PROCESS, int(task)) for task in os.listdir(f"/proc/{pid}/task")}
 
 
 def test_priority(stand):
@@ -677,7 +888,7 @@ def test_priority(stand):
     usual = os.getpriority(os.PRIO_PROCESS, 0)
     with open("/proc/self/status") as file:
         may = int(re.search(r"^CapEff:\s+(\w+)", file.read(), re.M)[1], 16) >> CAP_SYS_NICE & 1
-    stand.log_server()  # so that there is a thread
+    stand.log_server()
     crontab = stand.path("bin/crontab")
     shutil.move(crontab, crontab + ".real")
     with open(crontab, "w") as file:
@@ -685,23 +896,25 @@ def test_priority(stand):
     os.chmod(crontab, 0o755)
     monitor = stand.monitor("--json")
     monitor.wait_line(rb"watching ")
-    found = niceness(monitor)
+    found = niceness(monitor.process.pid)
     # Who has chosen for it, as whoever runs this suite may have, has chosen.
     equal(found.pop(monitor.process.pid), usual or (-20 if may else 0), "its own")
-    true(found and set(found.values()) == {usual}, f"its threads': {found}")
+    equal(set(found.values()) - {usual}, set(), "its threads'")
+    equal(set(niceness(disk_process(monitor)).values()), {usual}, "its disk process's")
+    wait_until(lambda: os.path.exists(crontab + ".nice") and os.path.getsize(crontab + ".nice"), "crontab is run")
     with open(crontab + ".nice") as file:
         equal(set(file.read().split()), {str(usual)}, "its children's")
     monitor.end(0, signal.SIGTERM)
 
     monitor = stand.monitor("--json", wrap=["nice", "-n", "5"])
     monitor.wait_line(rb"watching ")
-    equal(set(niceness(monitor).values()), {min(usual + 5, 19)}, "as chosen")
+    equal(set(niceness(monitor.process.pid).values()), {min(usual + 5, 19)}, "as chosen")
     monitor.end(0, signal.SIGTERM)
 
     # May not: then it is as before.
     monitor = stand.monitor("--json", wrap=["setpriv", "--bounding-set=-sys_nice"])
     monitor.wait_line(rb"watching ")
-    equal(set(niceness(monitor).values()), {usual}, "without the capability")
+    equal(set(niceness(monitor.process.pid).values()), {usual}, "without the capability")
     monitor.end(0, signal.SIGTERM)
 
 
@@ -724,22 +937,34 @@ def table(stand):
         return file.read()
 
 
+def wait_table(stand, good, what):
+    """crontab runs beside the monitor, and may outlive it by a moment."""
+    wait_until(lambda: good(table(stand)), what)
+    return table(stand)
+
+
+def has_entry(text):
+    # To its last line: the crontab is written while it is looked at.
+    return text.startswith(OTHERS) and text.endswith("# END sysinfo monitor\n")
+
+
 def test_cron_entry_comes_and_goes(stand):
     with_generator(stand)
     monitor = stand.monitor("--json", generator=True)
     monitor.wait_line(rb"watching ")
-    true(table(stand).startswith(OTHERS) and table(stand).count("compose/generate") == 1, table(stand))
-    true(stand.spool + "/lock" in table(stand), table(stand))
+    entry = wait_table(stand, has_entry, "the entry comes")
+    true(entry.count("compose/generate") == 1 and stand.spool + "/lock" in entry, entry)
     monitor.end(0, signal.SIGINT)
-    equal(table(stand), OTHERS, "the crontab")
+    wait_table(stand, OTHERS.__eq__, "the entry goes")
 
     # Killed, it can't; the next start does, whether it wants a generator or not.
     monitor = stand.monitor("--json", generator=True)
     monitor.wait_line(rb"watching ")
+    wait_table(stand, has_entry, "the entry comes again")
     monitor.end(-signal.SIGKILL, signal.SIGKILL)
-    true(table(stand) != OTHERS, "it is still there")
+    true(has_entry(table(stand)), "it is still there")
     stand.monitor("--json", "--cycles", "1").end(0)
-    equal(table(stand), OTHERS, "the crontab")
+    wait_table(stand, OTHERS.__eq__, "what was left goes")
 
     os.unlink(stand.path("compose/generate"))
     monitor = stand.monitor("--json", generator=True).end(1)
@@ -751,13 +976,23 @@ def test_cron_entry_of_another_monitor(stand):
     """One that only looks, with a spool of its own, leaves a living one's entry alone."""
     with_generator(stand)
     first = stand.monitor("--json", generator=True)
-    first.wait_line(rb"watching ")
-    before = table(stand)
+    before = wait_table(stand, has_entry, "the entry comes")
+    # What takes an entry out has first read what is there.
+    real = stand.path("bin/crontab")
+    shutil.move(real, real + ".real")
+    with open(real, "w") as file:
+        file.write(f'#!/bin/sh\n{real}.real "$@"; status=$?\necho "$1" >>{real}.asked\nexit $status\n')
+    os.chmod(real, 0o755)
     stand.spool = stand.path("other-spool")
-    stand.monitor("--json", "--cycles", "1", "--dry-run").end(0)
+    looks = stand.monitor("--json", "--dry-run")
+    wait_until(lambda: os.path.exists(real + ".asked"), "it has looked at the crontab")
+    looks.wait_cycle(lambda c: True, "a cycle")
+    looks.end(0, signal.SIGTERM)
+    with open(real + ".asked") as file:
+        equal(file.read(), "-l\n", "what crontab was asked for")
     equal(table(stand), before, "the crontab")
     first.end(0, signal.SIGTERM)
-    equal(table(stand), OTHERS, "the crontab at the end")
+    wait_table(stand, OTHERS.__eq__, "the crontab at the end")
 
 
 if __name__ == "__main__":

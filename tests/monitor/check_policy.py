@@ -137,39 +137,94 @@ def test_disarmed_by_hand(stand):
         equal((cycle["mode"], cycle["disarmed_by"], cycle["killed"], of(cycle, victim)["outcome"]),
               ("disarmed", "by hand (SIGUSR1)", 0, "surplus, not removed"), "disarmed")
         seen = cycle["cycle"]
-    nothing_removed(stand)
+    # Who disarms in a hurry, and once more, does not arm.
     monitor.process.send_signal(signal.SIGUSR1)
-    monitor.wait_line(rb"^monitor: armed again \(SIGUSR1\)")
+    monitor.wait_line(rb"^monitor: SIGUSR1: it is disarmed already: by hand \(SIGUSR1\)$")
+    cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "disarmed still", monitor.last_cycle())
+    equal((cycle["mode"], cycle["disarmed_by"]), ("disarmed", "by hand (SIGUSR1)"), "disarmed twice")
+    nothing_removed(stand)
+    seen = monitor.last_cycle()
+    monitor.process.send_signal(signal.SIGUSR2)
+    monitor.wait_line(rb"^monitor: armed \(SIGUSR2\)$")
     cycle = monitor.wait_cycle(lambda c: c.get("killed"), "armed again", seen)
     true(cycle["mode"] == "armed" and "disarmed_by" not in cycle, cycle)
+    monitor.process.send_signal(signal.SIGUSR2)
+    monitor.wait_line(rb"^monitor: SIGUSR2: it is armed already$")
     monitor.end(0, signal.SIGTERM)
     equal(stand.engine.deleted(), [victim.id], "removed")
     equal([r["action"] for r in server.records("logs")], ["killed"], "records")
 
 
-def test_disarmed_in_the_middle_of_a_cycle(stand):
+def ask(stand, command, status=0):
+    """One line that is an object, of a monitor that listens."""
+    got, out, err = stand.run(command, "--spool", stand.spool, "--json")
+    equal((got, err, out.count("\n"), out[-1:]), (status, "", 1, "\n"), f"{command}: {out}")
+    return json.loads(out)
+
+
+def test_disarmed_by_command(stand):
+    """Answered when the next start would know it, too."""
+    victim = stand.container(1, cpu=0.9)
+    stand.engine.on_list = lambda _: (200, b"[]")
+    one_line(stand.run("disarm", "--spool", stand.spool), 1, "no monitor listens at", stand.spool)
+    monitor = stand.monitor("--json", *NOTHING_KEPT)
+    monitor.wait_cycle(lambda c: c["mode"] == "armed", "a cycle")
+    answer = ask(stand, "status")
+    equal((answer["mode"], answer["why"], answer["pid"]), ("armed", "", monitor.process.pid), "status")
+    equal(stand.run("disarm", "--spool", stand.spool), (0, "disarmed: by hand (control socket)\n", ""), "disarm")
+    true(not os.path.exists(stand.path("spool/armed")), "the next start would know it")
+    monitor.wait_line(rb"^monitor: disarmed \(control socket\)")
+    answer = ask(stand, "disarm")
+    equal((answer["mode"], answer["why"], answer["durable"]), ("disarmed", "by hand (control socket)", True),
+          "disarmed twice")
+    stand.engine.on_list = lambda _: None
+    cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a surplus that stays", monitor.last_cycle())
+    equal((cycle["mode"], cycle["disarmed_by"], cycle["killed"]), ("disarmed", "by hand (control socket)", 0), "mode")
+    nothing_removed(stand)
+    equal(stand.run("arm", "--spool", stand.spool), (0, "armed\n", ""), "arm")
+    monitor.wait_cycle(lambda c: c.get("killed"), "armed", cycle["cycle"])
+    equal(ask(stand, "arm")["mode"], "armed", "armed twice")
+    monitor.end(0, signal.SIGTERM)
+    equal(stand.engine.deleted(), [victim.id], "removed")
+    one_line(stand.run("status", "--spool", stand.spool), 1, "no monitor listens at", stand.spool)
+
+
+def disarmed_amid(stand, moment):
     """At once: also what is judged already is not carried out."""
     stand.container(1, cpu=0.9)
     told = []
 
-    def on_list(_):
-        if len(stand.engine.seen("GET")) == 2 and not told:
+    def tell(_):
+        if not told:
             told.append(monitor.process.send_signal(signal.SIGUSR1))
 
-    stand.engine.on_list = on_list
     monitor = stand.monitor("--json", *NOTHING_KEPT)
+    monitor.wait_line(rb"^monitor: watching")
+    setattr(stand.engine, moment, tell)
     cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a cycle with surplus")
+    true(told, "it was asked")
     equal((cycle["mode"], cycle["killed"]), ("disarmed", 0), "mode and killed")
     monitor.end(0, signal.SIGTERM)
     nothing_removed(stand)
+
+
+def test_disarmed_in_the_middle_of_a_cycle(stand):
+    disarmed_amid(stand, "on_list")
+
+
+def test_disarmed_after_the_judgement(stand):
+    disarmed_amid(stand, "on_inspect")
 
 
 def test_dry_run_is_never_armed(stand):
     stand.container(1, cpu=0.9)
     monitor = stand.monitor("--json", "--dry-run", *NOTHING_KEPT)
     monitor.wait_cycle(lambda c: c.get("surplus"), "a cycle")
+    monitor.process.send_signal(signal.SIGUSR2)
+    monitor.wait_line(rb"^monitor: SIGUSR2: it stays a dry run; start it without --dry-run$")
     monitor.process.send_signal(signal.SIGUSR1)
-    monitor.wait_line(b"dry run it stays")
+    monitor.wait_line(rb"^monitor: SIGUSR1: a dry run removes nothing in any case$")
+    monitor.process.send_signal(signal.SIGUSR2)
     cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a cycle", monitor.last_cycle())
     equal(cycle["mode"], "dry run", "mode")
     monitor.end(0, signal.SIGTERM)
@@ -182,13 +237,13 @@ def test_brake_of_a_cycle(stand):
     containers = [stand.container(n, cpu=0.9) for n in range(3)]
     monitor = stand.monitor("--config", path, *NOTHING_KEPT)
     monitor.wait_line(rb"cycle 2  disarmed: 3 kills in this cycle \(kills-per-cycle 2\)")
-    true("SIGUSR1 arms again" in monitor.text(), monitor.text())
+    true(re.search(r"^problem .*SIGUSR2 or 'monitor arm' arms it again$", monitor.text(), re.M), monitor.text())
     nothing_removed(stand)
     # The brake is put off by who has seen why.
     configure(stand, "kills-per-cycle = 3\n")
     monitor.process.send_signal(signal.SIGHUP)
     monitor.wait_line(b"^monitor: reloaded\n")
-    monitor.process.send_signal(signal.SIGUSR1)
+    monitor.process.send_signal(signal.SIGUSR2)
     monitor.wait_line(b"^killed        3 of 3 surplus")
     monitor.end(0, signal.SIGTERM)
     equal(stand.engine.deleted(), sorted(c.id for c in containers), "removed")
@@ -210,12 +265,13 @@ def test_disarmed_outlives_the_monitor(stand):
     monitor.wait_line(rb"^monitor: disarmed before this start: 3 kills in this cycle")
     cycle = monitor.wait_cycle(lambda c: c.get("surplus") == 3, "a surplus that stays")
     equal((cycle["mode"], cycle["disarmed_by"], cycle["killed"]), ("disarmed", why, 0), "a cycle")
-    # A dry run has nothing to do with it.
-    dry = stand.monitor(*options, "--dry-run", "--spool", stand.path("dry"))
+    # A dry run has nothing to do with it, though it is of the same spool.
+    dry = stand.monitor(*options, "--dry-run")
     equal(dry.wait_cycle(lambda c: c.get("surplus"), "a dry run")["mode"], "dry run", "mode")
+    true("disarmed" not in dry.text(), dry.text())
     dry.end(0, signal.SIGTERM)
     nothing_removed(stand)
-    monitor.process.send_signal(signal.SIGUSR1)
+    monitor.process.send_signal(signal.SIGUSR2)
     monitor.wait_cycle(lambda c: c.get("killed") == 3, "armed")
     monitor.end(0, signal.SIGTERM)
     equal(stand.engine.deleted(), sorted(c.id for c in containers), "removed")
@@ -232,7 +288,7 @@ def test_disarmed_outlives_the_monitor(stand):
     cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a surplus that stays")
     equal((cycle["mode"], cycle["disarmed_by"]), ("disarmed", "by hand (SIGUSR1)"), "by hand")
     true(victim.lives(), "the victim")
-    monitor.process.send_signal(signal.SIGUSR1)
+    monitor.process.send_signal(signal.SIGUSR2)
     monitor.wait_cycle(lambda c: c.get("killed") == 1, "armed again")
     monitor.process.kill()
     monitor.end(-signal.SIGKILL)
@@ -244,37 +300,85 @@ def test_disarmed_outlives_the_monitor(stand):
     equal(stand.engine.deleted(), sorted(c.id for c in [*containers, victim, last]), "removed")
 
 
-def test_disarmed_if_the_spool_cannot_tell(stand):
+def spool_cannot_tell(stand, mark, why):
     stand.container(1, cpu=0.9)
-    os.makedirs(stand.path("spool/disarmed"))
+    os.makedirs(stand.path("spool/" + mark))
     monitor = stand.monitor("--json", *NOTHING_KEPT)
-    monitor.wait_line(rb"^monitor: disarmed before this start: .* can't be read")
+    monitor.wait_line(rb"^monitor: disarmed before this start: " + why)
     cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a surplus that stays")
     equal((cycle["mode"], cycle["killed"]), ("disarmed", 0), "a cycle")
+    nothing_removed(stand)
     # Armed by hand, and what it can't have on disk it says.
-    monitor.process.send_signal(signal.SIGUSR1)
+    monitor.process.send_signal(signal.SIGUSR2)
     monitor.wait_line(rb"^monitor: the next start would not know that it is armed")
     monitor.end(0, signal.SIGTERM)
 
 
-def test_disarmed_though_the_spool_is_full(stand):
+def test_disarmed_if_the_spool_cannot_tell(stand):
+    spool_cannot_tell(stand, "armed", rb"whether it is armed can't be read from the spool: ")
+
+
+def test_disarmed_if_the_reason_cannot_be_read(stand):
+    spool_cannot_tell(stand, "disarmed", rb"by an earlier monitor, which left no reason;")
+
+
+def fill(path):
+    with open(path, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+
+
+def test_disarmed_though_the_disk_is_full(stand):
+    """At once, and on disk: what says that it is armed only has to go."""
+    stand.container(1, cpu=0.9)
+    stand.engine.on_list = lambda _: (200, b"[]")
+    os.mkdir(stand.spool)
+    stand.groups.mount("-t", "tmpfs", "-o", "size=256k", "check-monitor", stand.spool)
+    monitor = stand.monitor("--json", *NOTHING_KEPT)
+    monitor.wait_cycle(lambda c: c["mode"] == "armed", "a cycle")
+    fill(stand.path("spool/filler"))
+    answer = ask(stand, "disarm")
+    equal((answer["mode"], answer["durable"]), ("disarmed", True), "the answer")
+    monitor.process.kill()
+    monitor.end(-signal.SIGKILL)
+    true("would not know" not in monitor.text(), monitor.text())
+    # The next one can't write either.
+    stand.engine.on_list = lambda _: None
+    monitor = stand.monitor("--json", *NOTHING_KEPT)
+    monitor.wait_line(rb"^monitor: disarmed before this start: ")
+    cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a surplus that stays")
+    equal((cycle["mode"], cycle["killed"]), ("disarmed", 0), "a cycle")
+    monitor.end(0, signal.SIGTERM)
+    nothing_removed(stand)
+
+
+def test_disarmed_though_the_spool_cannot_note_it(stand):
     """At once, and told; and as soon as it can be, it is on disk."""
     stand.container(1, cpu=0.9)
     stand.engine.on_list = lambda _: (200, b"[]")
     monitor = stand.monitor("--json", *NOTHING_KEPT)
     monitor.wait_line(rb"^monitor: watching")
-    # In the way of what is written first.
+    # The mark can't be taken away, and there is something in the way of what is written then.
+    armed = stand.path("spool/armed")
+    subprocess.run(["mount", "--bind", armed, armed], check=True)
+    stand.closing.callback(subprocess.run, ["umount", armed], check=False, stderr=subprocess.DEVNULL)
     os.makedirs(stand.path("spool/disarmed.new"))
     monitor.process.send_signal(signal.SIGUSR1)
     monitor.wait_line(rb"^monitor: the next start would not know that it is disarmed")
     monitor.wait_line(rb"^monitor: disarmed \(SIGUSR1\)")
     monitor.wait_cycle(lambda c: "would not know" in c.get("trouble", ""), "a report that tells it")
+    equal(ask(stand, "disarm", 1)["durable"], False, "the answer")
     # Also while nothing is seen.
     stand.module.hold("")
-    monitor.wait_cycle(lambda c: "not usable" in c.get("trouble", ""), "no sight", monitor.last_cycle())
+    monitor.wait_cycle(lambda c: "containers" not in c, "no sight", monitor.last_cycle())
+    true(os.path.exists(armed), "the mark is still there")
+    subprocess.run(["umount", armed], check=True)
     os.rmdir(stand.path("spool/disarmed.new"))
-    monitor.wait_cycle(lambda c: os.path.exists(stand.path("spool/disarmed")), "the mark",
-                       monitor.last_cycle())
+    monitor.wait_cycle(lambda c: not os.path.exists(armed) and os.path.exists(stand.path("spool/disarmed")),
+                       "the mark", monitor.last_cycle())
     monitor.process.kill()
     monitor.end(-signal.SIGKILL)
     stand.module.hold(None)
@@ -317,14 +421,14 @@ def test_second_monitor(stand):
     alias = stand.path("alias.sock")
     os.symlink(stand.engine.server_address, alias)
     one_line(stand.run(*stand.options(), "--no-generator", *other, "--runtime-socket", alias), 1,
-             "another monitor", alias)
+             "another monitor removes containers for the runtime at", alias, "--dry-run")
     os.chmod(stand.engine.server_address, 0o666)
     program = shutil.copy(MONITOR, stand.path("monitor"))
     os.mkdir(stand.path("home"))
     os.chown(stand.path("home"), 65534, 65534)
     nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     one_line(stand.run(*stand.options(), "--no-generator", "--spool", stand.path("home/spool"),
-                       wrap=nobody, program=program), 1, "another monitor")
+                       wrap=nobody, program=program), 1, "root's monitor removes containers for the runtime at")
     # Who only looks is welcome, and the place is free as soon as the first is dead.
     stand.run(*stand.options(), "--no-generator", *other, "--dry-run", "--cycles", "1")
     first.end(-signal.SIGKILL, signal.SIGKILL)

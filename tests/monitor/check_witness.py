@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 from stand import MONITOR, PATIENCE_S, cgroup_mount, equal, nothing_removed, one_line, run_tests, true
 
 BPFTOOL = shutil.which("bpftool", path="/usr/sbin:/usr/bin:/sbin")
-CAP_DAC_OVERRIDE, CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 1, 21, 38, 39
+CAP_DAC_OVERRIDE, CAP_IPC_LOCK, CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF = 1, 14, 21, 38, 39
 
 
 def objects(pid):
@@ -46,22 +46,55 @@ def watched(stand, *options, **how):
     return monitor
 
 
+def may_lock(pid):
+    """Without the capability nothing more could be mapped: memory is locked beyond a limit."""
+    with open(f"/proc/{pid}/status") as status, open(f"/proc/{pid}/limits") as limits:
+        locked_kib = int(re.search(r"^VmLck:\s+(\d+)", status.read(), re.M)[1])
+        limit = re.search(r"^Max locked memory\s+(\w+)", limits.read(), re.M)[1]
+    return locked_kib > 0 and limit != "unlimited"
+
+
+def capabilities(task):
+    with open(task) as file:
+        return {name: int(value, 16) for name, value in re.findall(r"^Cap(\w+):\s+(\w+)", file.read(), re.M)}
+
+
 def test_capabilities_are_given_up(stand):
-    stand.log_server()  # so that there is a thread
+    stand.log_server()
     stand.container(1)
     monitor = watched(stand)
-    tasks = glob.glob(f"/proc/{monitor.process.pid}/task/*/status")
-    true(len(tasks) >= 2, tasks)
+    pid = monitor.process.pid
+    left = 1 << CAP_DAC_OVERRIDE | may_lock(pid) << CAP_IPC_LOCK
+    tasks = glob.glob(f"/proc/{pid}/task/*/status")
+    true(tasks, "it has no threads")
     for task in tasks:
-        with open(task) as file:
-            caps = {name: int(value, 16) for name, value in re.findall(r"^Cap(\w+):\s+(\w+)", file.read(), re.M)}
+        caps = capabilities(task)
         for name in ("Eff", "Prm"):
-            equal(caps[name], 1 << CAP_DAC_OVERRIDE, f"{name} of {task}")
+            equal(caps[name], left, f"{name} of {task}")
         equal((caps["Inh"], caps["Amb"]), (0, 0), f"Inh and Amb of {task}")
         for cap in (CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF):
             equal(caps["Bnd"] >> cap & 1, 0, f"capability {cap} in Bnd of {task}")
     # And it goes on without.
     monitor.wait_cycle(lambda c: "explained" in c, "one more cycle", after=monitor.last_cycle())
+    monitor.end(0, signal.SIGTERM)
+
+
+def test_capabilities_of_the_disk_process(stand):
+    """It writes files all the time, and nothing else."""
+    stand.log_server()
+    stand.container(1)
+    monitor = watched(stand)
+    pid = monitor.process.pid
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        children = file.read().split()
+    names = []
+    for child in children:
+        with open(f"/proc/{child}/comm") as file:
+            names.append(file.read().strip())
+        caps = capabilities(f"/proc/{child}/status")
+        for name in ("Eff", "Prm", "Inh", "Amb"):
+            equal(caps[name] & ~(1 << CAP_DAC_OVERRIDE), 0, f"{name} of {names[-1]}")
+    true("monitor-disk" in names, names)
     monitor.end(0, signal.SIGTERM)
 
 

@@ -4,6 +4,7 @@ and log servers that do what a test tells them to."""
 
 import concurrent.futures
 import contextlib
+import glob
 import http.server
 import json
 import os
@@ -17,9 +18,12 @@ import sys
 import tempfile
 import threading
 import time
+import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MONITOR = os.environ.get("MONITOR") or os.path.join(HERE, "../../monitor")
+# The same with steps at which a test ends or stops it.
+FAULTS = os.path.join(HERE, "../../build/faults/monitor")
 LOGSERVER = os.path.join(HERE, "../../build/logserver/logserver")
 # Every wait ends: what hangs fails its test, not the run.
 PATIENCE_S = 25
@@ -195,8 +199,20 @@ class Groups:
             child.wait()
         for where in reversed(self.mounts):
             subprocess.run(["umount", "--lazy", where], check=False)
+        # A monitor's lock, left by one that was killed; the next one would take it over.
+        for folder in glob.glob(self.root + "/sysinfo-monitor.*"):
+            os.rmdir(folder)
         for folder in reversed(self.folders):
             os.rmdir(folder)
+
+
+def inspected(container, policy="no", Labels=None, **state):
+    """What the runtime answers when it is asked for one container."""
+    return {"Id": container.id,
+            "State": {"Status": "running", "Running": True, "Paused": False, "Restarting": False,
+                      "Dead": False, "Pid": 0, **state},
+            "Config": {"Labels": Labels or {}},
+            "HostConfig": {"RestartPolicy": {"Name": policy, "MaximumRetryCount": 0}, "AutoRemove": False}}
 
 
 class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -210,6 +226,7 @@ class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.containers = []  # (Container, changes of its entry)
         self.on_list = self.on_delete = self.on_post = self.on_inspect = self.on_events = lambda handler: None
         self.requests = []
+        self.open = []
         self.changed = threading.Condition()
         self.ended = threading.Event()
         super().__init__(path, EngineHandler)
@@ -232,11 +249,19 @@ class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     def deleted(self):
         return sorted(re.match(r"/containers/([^?]*)", path)[1] for path in self.seen("DELETE"))
 
+    def process_request(self, request, client_address):
+        self.open.append(request)
+        super().process_request(request, client_address)
+
     def close(self):
         self.ended.set()
         self.shutdown()
         self.thread.join()
         self.server_close()
+        # Those that are kept alive would be answered on.
+        for request in self.open:
+            with contextlib.suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -275,12 +300,23 @@ class EngineHandler(Handler):
         elif self.path.startswith("/events?"):
             self.handle_one(lambda: (200, b""), self.server.on_events)
         else:
-            self.handle_one(lambda: (404, b"{}"), self.server.on_inspect)
+            self.handle_one(self.inspect, self.server.on_inspect)
+
+    def inspect(self):
+        """A container that runs, by the same word as in the list; without a main process."""
+        wanted = self.path.split("/")[2]
+        for container, changes in self.server.containers:
+            if container.id == wanted and container.lives():
+                entry = container.listed(**changes)
+                return 200, json.dumps(inspected(container, Labels=entry["Labels"])).encode()
+        return 404, b'{"message":"No such container"}'
 
     def do_DELETE(self):
         self.handle_one(lambda: (204, b""), self.server.on_delete)
 
     def do_POST(self):
+        # Also where nobody looks at it: the connection is kept alive.
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.handle_one(lambda: (200, b'{"StatusCode":137}'), self.server.on_post)
 
 
@@ -319,6 +355,7 @@ class FakeLogServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def __init__(self, reply):
         self.reply = reply
         self.posts = []
+        self.open = []
         self.changed = threading.Condition()
         self.ended = threading.Event()
         super().__init__(("127.0.0.1", 0), FakeLogHandler)
@@ -333,6 +370,10 @@ class FakeLogServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         with self.changed:
             true(self.changed.wait_for(lambda: len(self.posts) >= count, PATIENCE_S),
                  f"{count} POSTs, not {len(self.posts)}")
+
+    def process_request(self, request, client_address):
+        self.open.append(request)
+        super().process_request(request, client_address)
 
     close = Engine.close
 
@@ -428,6 +469,61 @@ class Monitor:
         self.process.wait()
         for thread in self.threads:
             thread.join()
+
+
+def stopped(monitor):
+    """Until it stands at the step that MONITOR_PAUSE names."""
+    pid = monitor.process.pid
+    end = time.monotonic() + PATIENCE_S
+    while os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is None:
+        true(monitor.process.poll() is None and time.monotonic() < end,
+             "it does not come to that step; it said: " + monitor.text()[-1500:])
+        time.sleep(0.01)
+
+
+def outcome(cycle, container):
+    return next(c["outcome"] for c in cycle["containers"] if c["id"] == container.id)
+
+
+def of(records, container):
+    return [r for r in records if r["container_id"] == container.id]
+
+
+def actions_of(records, victim):
+    return sorted(r["action"] for r in of(records, victim))
+
+
+def slots(stand):
+    """The intents in the spool: of the valid slot with the higher sequence."""
+    best = (0, [])
+    for name in ("intent.json", "intent.2.json"):
+        with open(f"{stand.spool}/{name}", "rb") as file:
+            head, _, rest = file.read().partition(b"\n")
+        found = re.fullmatch(rb"sysinfo-intents 1 (\d+) ([0-9a-f]{8}) (\d+)", head)
+        if not found:
+            continue
+        sequence, crc, length = found.groups()
+        body = rest[:int(length)]
+        # One that was being written when its writer was ended is not valid.
+        if zlib.crc32(sequence + b" " + length + b"\n" + body) != int(crc, 16):
+            continue
+        best = max(best, (int(sequence), json.loads(body)), key=lambda pair: pair[0])
+    return best[1]
+
+
+def write_legacy_intents(stand, intents):
+    """As an earlier version has them."""
+    os.unlink(stand.spool + "/intent.2.json")
+    with open(stand.spool + "/intent.json", "w") as file:
+        json.dump(intents, file)
+
+
+def preload(stand, source):
+    """A library of this C source, for LD_PRELOAD."""
+    library = stand.path("preload.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-xc", "-", "-o", library, "-ldl"],
+                   input=source.encode(), check=True)
+    return library
 
 
 def rules(cycle):

@@ -29,7 +29,7 @@ enum property {
 };
 
 static const char *const property_names[PROPERTIES] = {
-	[SPARED] = "nobody who is protected, spared, not governed, unknown or not running dies",
+	[SPARED] = "nobody who is protected, spared, not governed, unknown, not running or frozen dies",
 	[EVIDENCE] = "nobody dies on missing, stale or disputed evidence",
 	[QUOTA] = "exactly the surplus over the quota dies, the heaviest high and lightest low stay",
 	[RANK] = "by rank, the heavier half is high, as in the reference",
@@ -39,7 +39,7 @@ static const char *const property_names[PROPERTIES] = {
 };
 
 static struct {
-	uint64_t cycles, hosts, judged, kills, largest, braked, held;
+	uint64_t cycles, hosts, judged, kills, largest, braked, held, frozen;
 	uint64_t rules[RULE_SURPLUS + 1];
 } seen;
 
@@ -130,7 +130,7 @@ static bool is_spared(const struct being *b)
 	const struct decide_policy *p = &world.policy.decide;
 
 	if (b->self || b->runtime.log_server || b->runtime.is_protected || b->dying ||
-	    !b->runtime.known || !b->runtime.running || matches(&p->protect, b))
+	    !b->runtime.known || !b->runtime.running || b->frozen || matches(&p->protect, b))
 		return true;
 	if (p->scope.count && !matches(&p->scope, b))
 		return true;
@@ -293,6 +293,10 @@ static void check_decision(const struct decision *d)
 	seen.rules[d->rule]++;
 	seen.judged++;
 	seen.held += d->held;
+	/* By nothing but that: the runtime says that it runs. */
+	seen.frozen += d->rule == RULE_NOT_RUNNING && b->runtime.running;
+	if (dies && b->frozen)
+		fail(SPARED, "%s dies, and is frozen", b->id);
 	if (dies && e->spared)
 		fail(SPARED, "%s dies", b->id);
 	if (dies && b->streak < window_of())
@@ -616,6 +620,8 @@ static void check_turns(int number, uint64_t cycles)
 			missing = rule_text((enum rule)i);
 	if (seen.braked < cycles / 2000)
 		missing = "brakes";
+	if (seen.frozen < cycles / 2000)
+		missing = "frozen";
 	if (seen.held < cycles / 5000)
 		missing = "hysteresis";
 	printf("%s %d - every rule and the brakes had their turn%s%s\n", missing ? "not ok" : "ok", number,

@@ -106,6 +106,7 @@ static void new_being(struct world *w, struct being *b)
 	b->runtime.labels_cut = kind == 8;
 	b->dying = kind == 9;
 	b->comebacks = kind == 10 || kind == 11 ? chance_below(&w->chance, 5) : 0;
+	b->frozen = b->cgroup.frozen = kind == 12;
 }
 
 static void add_pattern(struct world *w, struct scope *s)
@@ -201,6 +202,9 @@ static void live(struct world *w, struct being *b)
 	b->cgroup.has_cpu = b->cgroup.known && !event(w, 60);
 	if (event(w, 100))
 		b->runtime.running = !b->runtime.running;
+	if (event(w, 100))
+		b->frozen = !b->frozen;
+	b->cgroup.frozen = b->cgroup.known && b->frozen;
 	if (event(w, 100))
 		b->there = false;
 }

@@ -57,6 +57,7 @@ struct being {
 	const char *labels;
 	size_t labels_len;
 	bool self, dying;
+	bool frozen;			/* paused, by whomever; read while the group is found */
 	uint32_t comebacks;
 	uint64_t scheduler_us;
 	uint64_t exits;

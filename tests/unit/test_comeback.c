@@ -12,6 +12,35 @@ static struct model_container container(const char *id, const char *name, const 
 	return c;
 }
 
+static int note(struct comebacks *b, const struct model_container *c, uint64_t now_us)
+{
+	struct comeback_who who;
+
+	comeback_who(c, &who);
+	return comebacks_note(b, &who, now_us);
+}
+
+/* The names outlive the model that they are from, as long as they can be. */
+static void who_it_is(void **state)
+{
+	struct model_container c = container("a", "web", "nginx");
+	struct comeback_who who;
+
+	(void)state;
+	memset(&who, 'x', sizeof(who));
+	comeback_who(&c, &who);
+	assert_string_equal(who.id, "a");
+	assert_string_equal(who.name, "web");
+	assert_string_equal(who.image, "nginx");
+	memset(c.id, 'i', sizeof(c.id) - 1);
+	memset(c.runtime.name, 'n', sizeof(c.runtime.name) - 1);
+	memset(c.runtime.image, 'm', sizeof(c.runtime.image) - 1);
+	comeback_who(&c, &who);
+	assert_string_equal(who.id, c.id);
+	assert_string_equal(who.name, c.runtime.name);
+	assert_string_equal(who.image, c.runtime.image);
+}
+
 static void who_is_the_same(void **state)
 {
 	static const struct {
@@ -33,7 +62,7 @@ static void who_is_the_same(void **state)
 	size_t i;
 
 	(void)state;
-	assert_int_equal(comebacks_note(&b, &c, 1), 0);
+	assert_int_equal(note(&b, &c, 1), 0);
 	for (i = 0; i < COUNT(cases); i++) {
 		c = container(cases[i].id, cases[i].name, cases[i].image);
 		if (comebacks_count(&b, &c, 2) != cases[i].count)
@@ -42,7 +71,7 @@ static void who_is_the_same(void **state)
 	comebacks_forget(&b);
 	/* Nameless ones are not all the same. */
 	c = container("x", "", "nginx");
-	assert_int_equal(comebacks_note(&b, &c, 1), 0);
+	assert_int_equal(note(&b, &c, 1), 0);
 	c = container("y", "", "nginx");
 	assert_int_equal(comebacks_count(&b, &c, 1), 0);
 	comebacks_forget(&b);
@@ -57,12 +86,12 @@ static void counts_and_forgets(void **state)
 	(void)state;
 	for (i = 1; i <= 3; i++) {
 		snprintf(c.id, sizeof(c.id), "%u", i);
-		assert_int_equal(comebacks_note(&b, &c, i), 0);
+		assert_int_equal(note(&b, &c, i), 0);
 		assert_int_equal(comebacks_count(&b, &c, i), i);
 	}
 	assert_int_equal(comebacks_count(&b, &c, 2 + COMEBACK_MEMORY_US), 3);
 	assert_int_equal(comebacks_count(&b, &c, 3 + COMEBACK_MEMORY_US), 0);
-	assert_int_equal(comebacks_note(&b, &c, 3 + COMEBACK_MEMORY_US), 0);
+	assert_int_equal(note(&b, &c, 3 + COMEBACK_MEMORY_US), 0);
 	assert_int_equal(comebacks_count(&b, &c, 3 + COMEBACK_MEMORY_US), 1);
 	comebacks_forget(&b);
 }
@@ -77,7 +106,7 @@ static void is_bounded(void **state)
 	(void)state;
 	for (i = 0; i <= COMEBACK_MAX; i++) {
 		snprintf(c.id, sizeof(c.id), "%u", i);
-		assert_int_equal(comebacks_note(&b, &c, i + 1), 0);
+		assert_int_equal(note(&b, &c, i + 1), 0);
 	}
 	assert_int_equal(b.count, COMEBACK_MAX);
 	assert_int_equal(comebacks_count(&b, &first, i), 0);
@@ -88,6 +117,7 @@ static void is_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_it_is),
 		cmocka_unit_test(who_is_the_same),
 		cmocka_unit_test(counts_and_forgets),
 		cmocka_unit_test(is_bounded),

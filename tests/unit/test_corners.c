@@ -8,7 +8,6 @@
 #include "userspace/core/crontab.h"
 #include "userspace/core/death.h"
 #include "userspace/core/model.h"
-#include "userspace/core/receipt.h"
 
 static void snapshot_text(void **state)
 {
@@ -53,13 +52,14 @@ static void oldest_comeback_is_forgotten(void **state)
 {
 	struct comebacks b = { 0 };
 	struct model_container c = { .id = "" };
+	struct comeback_who who = { .id = "" };
 	uint32_t i;
 
 	(void)state;
 	for (i = 0; i <= COMEBACK_MAX; i++) {
-		snprintf(c.id, sizeof(c.id), "%u", i);
+		snprintf(who.id, sizeof(who.id), "%u", i);
 		/* The third is the oldest. */
-		assert_int_equal(comebacks_note(&b, &c, i == 2 ? 5 : 1000 + i), 0);
+		assert_int_equal(comebacks_note(&b, &who, i == 2 ? 5 : 1000 + i), 0);
 	}
 	assert_int_equal(b.count, COMEBACK_MAX);
 	strcpy(c.id, "2");
@@ -97,52 +97,6 @@ static void words_for_cron(void **state)
 	assert_string_equal(without, "");
 	free(without);
 	free(mine);
-}
-
-static void receipts(void **state)
-{
-	static const enum receipt_found founds[] = { RECEIPT_ABSENT, RECEIPT_REPLACED, RECEIPT_EMPTY,
-						     RECEIPT_UNREADABLE, RECEIPT_UNTRIED };
-	char text[RECEIPT_EVIDENCE_SIZE];
-	struct receipt r = { .found = RECEIPT_FOUND };
-	const struct receipt_death death = { .pid = 1, .start_us = 2, .exit_us = 3, .signal = SIGKILL };
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < COUNT(founds); i++) {
-		struct receipt other = { .found = founds[i], .reason = "because" };
-
-		receipt_conclude(&other);
-		assert_int_equal(other.outcome, founds[i] == RECEIPT_UNREADABLE || founds[i] == RECEIPT_UNTRIED ?
-							RECEIPT_SURVIVED : RECEIPT_GONE);
-		receipt_evidence(&other, text, sizeof(text));
-		assert_non_null(strstr(text, founds[i] == RECEIPT_UNTRIED ? "not tried" : " cgroup"));
-		assert_non_null(strstr(text, "because"));
-	}
-	/* An act that was not seen, by one that ended in the middle. */
-	receipt_evidence(&r, text, sizeof(text));
-	assert_non_null(strstr(text, "it lives"));
-	r.empty_us = 5;
-	receipt_evidence(&r, text, sizeof(text));
-	assert_non_null(strstr(text, "it is dead"));
-	receipt_note(&r, &death);
-	assert_int_equal(r.by_sigkill, 0);
-	/* Removed before it was asked; memory that grew; one whose end was its own. */
-	r = (struct receipt){ .found = RECEIPT_FOUND, .act_us = 10, .empty_us = 20, .removed_us = 9,
-			      .frozen = true, .stopped = true, .killed = true, .has_memory = true,
-			      .memory_before = 1, .memory_after = 2, .watched = true, .whole = true, .by_itself = 1 };
-	receipt_evidence(&r, text, sizeof(text));
-	assert_non_null(strstr(text, "frozen; stop signal sent, cgroup.kill"));
-	assert_non_null(strstr(text, "after 0 ms"));
-	assert_null(strstr(text, "given back"));
-	receipt_conclude(&r);
-	assert_int_equal(r.outcome, RECEIPT_UNVERIFIED);
-	r.stopped = false;
-	receipt_conclude(&r);
-	assert_int_equal(r.outcome, RECEIPT_GONE);
-	r.by_signal = 1;
-	receipt_conclude(&r);
-	assert_int_equal(r.outcome, RECEIPT_UNVERIFIED);
 }
 
 static void deaths(void **state)
@@ -222,7 +176,6 @@ int main(void)
 		cmocka_unit_test(paths),
 		cmocka_unit_test(oldest_comeback_is_forgotten),
 		cmocka_unit_test(words_for_cron),
-		cmocka_unit_test(receipts),
 		cmocka_unit_test(deaths),
 	};
 

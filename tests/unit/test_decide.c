@@ -52,12 +52,14 @@ static void kept(void **state)
 	host_add(&h, "twice", 9000, 900)->comebacks = 2;
 	h.books[8].verdict = RECONCILE_AGREED;
 	host_add(&h, "unwitnessed", 0, 0);
+	host_add(&h, "frozen", 9000, 900)->cgroup.frozen = true;
 	host_decide(&h, &none);
 	assert_int_equal(host_decision(&h, "self")->rule, RULE_SELF);
 	assert_int_equal(host_decision(&h, "server")->rule, RULE_LOG_SERVER);
 	assert_int_equal(host_decision(&h, "protected")->rule, RULE_PROTECTED);
 	assert_int_equal(host_decision(&h, "stranger")->rule, RULE_UNKNOWN);
 	assert_int_equal(host_decision(&h, "paused")->rule, RULE_NOT_RUNNING);
+	assert_int_equal(host_decision(&h, "frozen")->rule, RULE_NOT_RUNNING);
 	assert_int_equal(host_decision(&h, "new")->rule, RULE_NEW);
 	assert_int_equal(host_decision(&h, "unreadable")->rule, RULE_UNREADABLE);
 	assert_int_equal(host_decision(&h, "disputed")->rule, RULE_DISPUTED);
@@ -67,6 +69,49 @@ static void kept(void **state)
 	assert_int_equal(host_decision(&h, "agreed")->rule, RULE_SURPLUS);
 	assert_int_equal(host_decision(&h, "unwitnessed")->rule, RULE_SURPLUS);
 	assert_int_equal(h.plan->kills, 3);
+	plan_free(h.plan);
+}
+
+/*
+ * Frozen by whomever, whatever the runtime says of it: it can't use CPU, so what it used is no
+ * ground to judge it by, and it has no place in a quota.  What comes before keeps its say.
+ */
+static void frozen(void **state)
+{
+	static const struct decide_policy one = { .keep_high = 1, .keep_low = 1 };
+	struct model_container *c;
+	struct host h;
+
+	(void)state;
+	host_init(&h);
+	host_add(&h, "heaviest", 9000, 900)->cgroup.frozen = true;
+	host_add(&h, "heavy", 8000, 900);
+	host_add(&h, "third", 7000, 900);
+	host_add(&h, "lightest", 0, 0)->cgroup.frozen = true;
+	host_add(&h, "light", 1, 1);
+	c = host_add(&h, "paused", 9000, 900);
+	c->cgroup.frozen = true;
+	c->runtime.running = false;
+	c = host_add(&h, "protected", 9000, 900);
+	c->cgroup.frozen = c->runtime.is_protected = true;
+	c = host_add(&h, "stranger", 9000, 900);
+	c->cgroup.frozen = true;
+	c->runtime.known = false;
+	c = host_add(&h, "new", 9000, 900);
+	c->cgroup.frozen = true;
+	host_measure(&h, c)->whole = false;
+	host_decide(&h, &one);
+	assert_int_equal(host_decision(&h, "heaviest")->rule, RULE_NOT_RUNNING);
+	assert_int_equal(host_decision(&h, "heaviest")->rank, 0);
+	assert_int_equal(host_decision(&h, "heavy")->rule, RULE_KEPT);
+	assert_int_equal(host_decision(&h, "third")->rule, RULE_SURPLUS);
+	assert_int_equal(host_decision(&h, "lightest")->rule, RULE_NOT_RUNNING);
+	assert_int_equal(host_decision(&h, "light")->rule, RULE_KEPT);
+	assert_int_equal(host_decision(&h, "paused")->rule, RULE_NOT_RUNNING);
+	assert_int_equal(host_decision(&h, "protected")->rule, RULE_PROTECTED);
+	assert_int_equal(host_decision(&h, "stranger")->rule, RULE_UNKNOWN);
+	assert_int_equal(host_decision(&h, "new")->rule, RULE_NOT_RUNNING);
+	assert_int_equal(h.plan->kills, 1);
 	plan_free(h.plan);
 }
 
@@ -152,6 +197,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(quotas),
 		cmocka_unit_test(kept),
+		cmocka_unit_test(frozen),
 		cmocka_unit_test(governed),
 		cmocka_unit_test(ties),
 		cmocka_unit_test(nobody),

@@ -27,7 +27,7 @@ static void rules(void **state)
 		{ RULE_SELF, "monitor", "the monitor runs in it" },
 		{ RULE_LOG_SERVER, "runtime", "the log server" },
 		{ RULE_PROTECTED, "runtime", "label sysinfo.protect=true" },
-		{ RULE_DYING, "monitor", "told to die, not dead yet" },
+		{ RULE_DYING, "monitor", "its kill is not over yet" },
 		{ RULE_UNKNOWN, "runtime", "not known to the runtime" },
 		{ RULE_NOT_RUNNING, "runtime", "paused, restarting or being removed" },
 		{ RULE_SPARED, "policy", "protect = name:db-\xff*" },

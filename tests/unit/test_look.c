@@ -4,6 +4,7 @@
 
 #include "tests/unit/host.h"
 #include "userspace/core/look.h"
+#include "userspace/core/receipt.h"
 
 static char labels[] = "team=web\0empty=\0";
 
@@ -57,7 +58,7 @@ static struct look make(struct host *h)
 	c->comebacks = 5;
 	c->cgroup = (struct model_cgroup){ .known = true, .has_cpu = true, .inode = 1,
 					   .memory_bytes = 2, .inactive_bytes = 3, .cpu_us = 4,
-					   .has_oom = true, .oom_kills = 5, .pids = 6 };
+					   .has_oom = true, .oom_kills = 5, .pids = 6, .frozen = true };
 	c->runtime = (struct model_runtime){ .known = true, .is_protected = true, .name = "x",
 					     .image = "y", .labels = labels,
 					     .labels_len = sizeof(labels) - 1 };
@@ -95,6 +96,7 @@ static void same_container(const struct model_container *a, const struct model_c
 	SAME(cgroup.inactive_bytes);
 	SAME(cgroup.has_oom);
 	SAME(cgroup.has_pids);
+	SAME(cgroup.frozen);
 	SAME(cgroup.oom_kills);
 	SAME(cgroup.pids);
 	SAME(thread_count);
@@ -104,8 +106,8 @@ static void same_container(const struct model_container *a, const struct model_c
 	SAME(runtime.is_protected);
 	SAME(runtime.log_server);
 	SAME(runtime.labels_cut);
-		SAME(runtime.name_cut);
-		SAME(runtime.image_unsure);
+	SAME(runtime.name_cut);
+	SAME(runtime.image_unsure);
 	SAME_TEXT(runtime.name);
 	SAME_TEXT(runtime.image);
 	SAME(runtime.labels_len);
@@ -154,6 +156,36 @@ static void there_and_back(void **state)
 	free(again.data);
 }
 
+/* Each alone, so that none is taken for another. */
+static void flags(void **state)
+{
+	struct model_container c;
+	bool *const all[] = {
+		&c.cgroup.known, &c.cgroup.has_memory, &c.cgroup.has_cpu, &c.cgroup.has_inactive,
+		&c.cgroup.has_oom, &c.cgroup.has_pids, &c.cgroup.frozen, &c.runtime.known, &c.runtime.running,
+		&c.runtime.is_protected, &c.runtime.log_server, &c.runtime.labels_cut, &c.runtime.name_cut,
+		&c.runtime.image_unsure, &c.self, &c.dying,
+	};
+	struct model m = { .containers = &c, .container_count = 1 };
+	const struct look l = { .seen = true, .sight = { .model = &m } };
+	struct look back;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i <= COUNT(all); i++) {
+		struct look_bytes bytes = { 0 };
+
+		c = (struct model_container){ .id = "a" };
+		if (i < COUNT(all))
+			*all[i] = true;
+		look_encode(&l, &bytes);
+		assert_int_equal(look_decode(bytes.data, bytes.len, &back), 0);
+		same_container(&back.sight.model->containers[0], &c);
+		look_free(&back);
+		free(bytes.data);
+	}
+}
+
 static void not_seen(void **state)
 {
 	const struct look l = { .unix_ms = 5, .cycle = 6 };
@@ -189,8 +221,28 @@ static void outcomes(void **state)
 	bytes.data[bytes.len] = 0;
 	assert_int_equal(look_decode_outcome(bytes.data, bytes.len + 1, &back), -EBADMSG);
 	free(bytes.data);
+}
+
+/* A report of a recording says of an outcome what its record says. */
+static void fates(void **state)
+{
+	static const char *const expected[LOOK_FATES] = {
+		[LOOK_STAYED] = "stayed",
+		[LOOK_KILLED] = "killed",
+		[LOOK_UNVERIFIED] = "killed, not verified",
+		[LOOK_DYING] = "told to die",
+		[LOOK_GONE] = "was already gone",
+		[LOOK_SURVIVED] = "survived",
+		[LOOK_WOULD] = "would be killed",
+	};
+	size_t i;
+
+	(void)state;
 	for (i = 0; i < LOOK_FATES; i++)
-		assert_true(*look_fate_name((enum look_fate)i));
+		assert_string_equal(look_fate_name((enum look_fate)i), expected[i]);
+	assert_string_equal(look_fate_name(LOOK_UNVERIFIED), receipt_outcome_name(RECEIPT_UNVERIFIED));
+	assert_string_equal(look_fate_name(LOOK_GONE), receipt_outcome_name(RECEIPT_GONE));
+	assert_string_equal(look_fate_name(LOOK_SURVIVED), receipt_outcome_name(RECEIPT_SURVIVED));
 }
 
 /* What would break a judge is refused. */
@@ -272,8 +324,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(there_and_back),
+		cmocka_unit_test(flags),
 		cmocka_unit_test(not_seen),
 		cmocka_unit_test(outcomes),
+		cmocka_unit_test(fates),
 		cmocka_unit_test(lies),
 	};
 

@@ -245,11 +245,12 @@ static int records(void *ctx)
 	const struct decision d = { .container = &c, .measure = &measure, .books = &books,
 				    .class = CLASS_HIGH, .rule = RULE_SURPLUS };
 	const struct model m = { .instance = "i" };
+	const struct record_times now = { .unix_ms = 1, .boottime_us = 2 };
 	const struct receipt receipt = { .watched = true, .whole = true, .signal = 9, .outcome = RECEIPT_VERIFIED,
 					 .act_us = 1, .empty_us = 2, .process_count = 3,
 					 .has_memory = true, .memory_before = 9 };
 	struct death death = { .container = c, .cause = DEATH_SIGNAL, .signal = 9 };
-	cJSON *o = record_intent(&from, &d, 0), *memory;
+	cJSON *o = record_intent(&from, &d, &now), *memory;
 	int err;
 
 	(void)ctx;
@@ -259,7 +260,7 @@ static int records(void *ctx)
 	cJSON_Delete(o);
 	if (err)
 		return err;
-	o = record_intent(&from, &d, 0);
+	o = record_intent(&from, &d, &now);
 	err = o ? record_complete(o, &receipt, 0) : -ENOMEM;
 	cJSON_Delete(o);
 	if (err)
@@ -297,12 +298,14 @@ static int memories(void *ctx)
 	struct model_container c = { .id = "a", .cgroup = { .known = true, .inode = 1 } };
 	const struct model last = { .containers = &c, .container_count = 1 }, now = { .containers = &c };
 	const struct ledger_end end = { .id = "b", .cgroup_id = 2, .brief = true, .has_status = true };
+	struct comeback_who who;
 	struct comebacks comebacks = { 0 };
 	struct deaths deaths = { 0 };
 	int err;
 
 	(void)ctx;
-	err = comebacks_note(&comebacks, &c, 1);
+	comeback_who(&c, &who);
+	err = comebacks_note(&comebacks, &who, 1);
 	if (!err)
 		err = deaths_find(&deaths, &last, &now);
 	if (!err)

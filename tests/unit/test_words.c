@@ -41,7 +41,7 @@ static void words(void **state)
 	CHECK(reconcile_verdict_name, enum reconcile_verdict, RECONCILE_DISPUTED);
 	CHECK(reconcile_source_name, enum reconcile_source, RECONCILE_CGROUP);
 	CHECK(look_fate_name, enum look_fate, LOOK_FATES - 1);
-	CHECK(receipt_outcome_name, enum receipt_outcome, RECEIPT_DRY);
+	CHECK(receipt_outcome_name, enum receipt_outcome, RECEIPT_UNKNOWN);
 	CHECK(death_cause_name, enum death_cause, DEATH_OOM);
 	CHECK(death_source_name, enum death_source, DEATH_BY_WITNESS);
 }

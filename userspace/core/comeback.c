@@ -5,13 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_same(const struct comeback *k, const struct model_container *c)
+static bool is_same(const struct comeback_who *k, const char *id, const char *name, const char *image)
 {
-	if (!strcmp(k->id, c->id))
+	if (!strcmp(k->id, id))
 		return true;
 	/* A name alone is anybody's; without one there is only the id. */
-	return *c->runtime.name && !strcmp(k->name, c->runtime.name) &&
-	       !strcmp(k->image, c->runtime.image);
+	return *name && !strcmp(k->name, name) && !strcmp(k->image, image);
 }
 
 static bool is_remembered(const struct comeback *k, uint64_t now_us)
@@ -19,12 +18,13 @@ static bool is_remembered(const struct comeback *k, uint64_t now_us)
 	return now_us < k->last_us + COMEBACK_MEMORY_US;
 }
 
-static struct comeback *find(const struct comebacks *b, const struct model_container *c)
+static struct comeback *find(const struct comebacks *b, const char *id, const char *name,
+			     const char *image)
 {
 	size_t i;
 
 	for (i = 0; i < b->count; i++)
-		if (is_same(&b->list[i], c))
+		if (is_same(&b->list[i].who, id, name, image))
 			return &b->list[i];
 	return NULL;
 }
@@ -51,18 +51,23 @@ static struct comeback *make_room(struct comebacks *b)
 	return &b->list[b->count++];
 }
 
-int comebacks_note(struct comebacks *b, const struct model_container *c, uint64_t now_us)
+void comeback_who(const struct model_container *c, struct comeback_who *ret)
 {
-	struct comeback *k = find(b, c);
+	memcpy(ret->id, c->id, sizeof(ret->id));
+	memcpy(ret->name, c->runtime.name, sizeof(ret->name));
+	memcpy(ret->image, c->runtime.image, sizeof(ret->image));
+}
+
+int comebacks_note(struct comebacks *b, const struct comeback_who *who, uint64_t now_us)
+{
+	struct comeback *k = find(b, who->id, who->name, who->image);
 	uint32_t before = k && is_remembered(k, now_us) ? k->count : 0;
 
 	if (!k)
 		k = make_room(b);
 	if (!k)
 		return -ENOMEM;
-	memcpy(k->id, c->id, sizeof(k->id));
-	memcpy(k->name, c->runtime.name, sizeof(k->name));
-	memcpy(k->image, c->runtime.image, sizeof(k->image));
+	k->who = *who;
 	k->count = before + 1;
 	k->last_us = now_us;
 	return 0;
@@ -71,7 +76,7 @@ int comebacks_note(struct comebacks *b, const struct model_container *c, uint64_
 uint32_t comebacks_count(const struct comebacks *b, const struct model_container *c,
 			 uint64_t now_us)
 {
-	const struct comeback *k = find(b, c);
+	const struct comeback *k = find(b, c->id, c->runtime.name, c->runtime.image);
 
 	return k && is_remembered(k, now_us) ? k->count : 0;
 }

@@ -13,11 +13,16 @@
 /* The oldest are forgotten beyond so many: ten kills a cycle for an hour. */
 #define COMEBACK_MAX 3600
 
-/* One that was killed, or couldn't be; and how often, within the memory. */
-struct comeback {
+/* Who it is: the same by its id, or by its name and image. */
+struct comeback_who {
 	char id[MODEL_ID_SIZE];
 	char name[MODEL_NAME_SIZE];
 	char image[MODEL_IMAGE_SIZE];
+};
+
+/* One that was killed, or couldn't be; and how often, within the memory. */
+struct comeback {
+	struct comeback_who who;
 	uint32_t count;
 	uint64_t last_us;	/* CLOCK_BOOTTIME */
 };
@@ -31,12 +36,14 @@ struct comebacks {
 /**
  * comebacks_note() - a container was killed, or survived it
  * @b: what is remembered
- * @c: the container: it is the same as an earlier one by its id, or by its name and image
+ * @who: the container
  * @now_us: CLOCK_BOOTTIME
  *
  * Return: 0 or -ENOMEM.
  */
-int comebacks_note(struct comebacks *b, const struct model_container *c, uint64_t now_us);
+int comebacks_note(struct comebacks *b, const struct comeback_who *who, uint64_t now_us);
+
+void comeback_who(const struct model_container *c, struct comeback_who *ret);
 
 /* How often it was killed already. */
 uint32_t comebacks_count(const struct comebacks *b, const struct model_container *c,

@@ -16,7 +16,7 @@ const char *rule_text(enum rule rule)
 	case RULE_PROTECTED:
 		return "label sysinfo.protect=true";
 	case RULE_DYING:
-		return "told to die, not dead yet";
+		return "its kill is not over yet";
 	case RULE_UNKNOWN:
 		return "not known to the runtime";
 	case RULE_NOT_RUNNING:
@@ -67,7 +67,7 @@ static enum rule keeping_rule(const struct model *m, struct decision *d,
 		return RULE_DYING;
 	if (!c->runtime.known)
 		return RULE_UNKNOWN;
-	if (!c->runtime.running)
+	if (!c->runtime.running || c->cgroup.frozen)
 		return RULE_NOT_RUNNING;
 	spared = scope_find(&policy->protect, c, &d->pattern);
 	if (spared == SCOPE_YES)

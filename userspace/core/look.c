@@ -11,7 +11,7 @@ const char *look_fate_name(enum look_fate fate)
 	static const char *const names[LOOK_FATES] = {
 		[LOOK_STAYED] = "stayed",
 		[LOOK_KILLED] = "killed",
-		[LOOK_UNVERIFIED] = "killed, unverified",
+		[LOOK_UNVERIFIED] = "killed, not verified",
 		[LOOK_DYING] = "told to die",
 		[LOOK_GONE] = "was already gone",
 		[LOOK_SURVIVED] = "survived",
@@ -89,6 +89,7 @@ static void put_container(struct look_bytes *to, const struct model_container *c
 		c->cgroup.has_oom, c->cgroup.has_pids,
 		c->runtime.known, c->runtime.running, c->runtime.is_protected, c->runtime.log_server,
 		c->runtime.labels_cut, c->self, c->dying, c->runtime.name_cut, c->runtime.image_unsure,
+		c->cgroup.frozen,
 	};
 	uint64_t percent;
 
@@ -317,7 +318,7 @@ static void get_container(struct source *s, struct model_container *c)
 		&c->cgroup.has_oom, &c->cgroup.has_pids,
 		&c->runtime.known, &c->runtime.running, &c->runtime.is_protected,
 		&c->runtime.log_server, &c->runtime.labels_cut, &c->self, &c->dying,
-		&c->runtime.name_cut, &c->runtime.image_unsure,
+		&c->runtime.name_cut, &c->runtime.image_unsure, &c->cgroup.frozen,
 	};
 	uint64_t percent;
 

@@ -32,6 +32,7 @@ struct model_cgroup {
 	uint64_t cpu_us;	/* cpu.stat usage_usec */
 	bool has_oom;
 	bool has_pids;
+	bool frozen;		/* cgroup.events frozen: paused, by whomever */
 	uint64_t oom_kills;	/* memory.events oom_kill */
 	uint64_t pids;		/* pids.current: threads, dead ones that nobody has waited for too */
 };

@@ -57,7 +57,8 @@ static int add_text(cJSON *o, const char *key, const char *text)
 	return !*text || cJSON_AddStringToObject(o, key, text) ? 0 : -ENOMEM;
 }
 
-cJSON *record_intent(const struct record_origin *from, const struct decision *d, int64_t unix_ms)
+cJSON *record_intent(const struct record_origin *from, const struct decision *d,
+		     const struct record_times *now)
 {
 	const struct model_container *c = d->container;
 	cJSON *o = cJSON_CreateObject();
@@ -74,7 +75,7 @@ cJSON *record_intent(const struct record_origin *from, const struct decision *d,
 	    cJSON_AddNumberToObject(o, "memory_usage", centi(c->memory_percent)) &&
 	    cJSON_AddNumberToObject(o, "cpu_usage", d->measure->cpu_centi / 100.0) &&
 	    cJSON_AddStringToObject(o, "action", "intent") &&
-	    !add_origin(o, from, what, unix_ms) &&
+	    !add_origin(o, from, what, now->unix_ms) &&
 	    !add_text(o, "container_name", c->runtime.name) &&
 	    !add_text(o, "image", c->runtime.image) &&
 	    cJSON_AddStringToObject(o, "class", class_name(d->class)) &&
@@ -82,7 +83,7 @@ cJSON *record_intent(const struct record_origin *from, const struct decision *d,
 	    cJSON_AddNumberToObject(o, "memory_current", (double)c->cgroup.memory_bytes) &&
 	    cJSON_AddNumberToObject(o, "sequence", (double)from->sequence) &&
 	    cJSON_AddStringToObject(o, RECORD_CGROUP, c->path) &&
-	    cJSON_AddNumberToObject(o, RECORD_INTENDED_MS, (double)unix_ms) &&
+	    cJSON_AddNumberToObject(o, RECORD_INTENDED_US, (double)now->boottime_us) &&
 	    cJSON_AddNumberToObject(o, RECORD_CGROUP_ID, (double)c->cgroup.inode) &&
 	    !explain_add(o, d) &&
 	    cJSON_AddStringToObject(o, "witness", reconcile_verdict_name(d->books->verdict)))
@@ -91,11 +92,21 @@ cJSON *record_intent(const struct record_origin *from, const struct decision *d,
 	return NULL;
 }
 
+/* What only the one who finds an intent after a crash needs. */
+static void drop_private(cJSON *intent)
+{
+	static const char *const keys[] = { "action", RECORD_CGROUP, RECORD_INTENDED_US,
+					    RECORD_INTENDED_MS, RECORD_GRACE_US, RECORD_BY_RUNTIME, RECORD_POLICY,
+					    RECORD_RETRIES };
+	size_t i;
+
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		cJSON_DeleteItemFromObjectCaseSensitive(intent, keys[i]);
+}
+
 int record_would(cJSON *intent)
 {
-	cJSON_DeleteItemFromObjectCaseSensitive(intent, "action");
-	cJSON_DeleteItemFromObjectCaseSensitive(intent, RECORD_CGROUP);
-	cJSON_DeleteItemFromObjectCaseSensitive(intent, RECORD_INTENDED_MS);
+	drop_private(intent);
 	return cJSON_AddStringToObject(intent, "action", "would_kill") ? 0 : -ENOMEM;
 }
 
@@ -103,6 +114,8 @@ static const char *action_of(const struct receipt *r)
 {
 	if (receipt_is_kill(r))
 		return "killed";
+	if (r->outcome == RECEIPT_UNKNOWN)
+		return "unknown";
 	return r->outcome == RECEIPT_GONE ? "gone" : "survived";
 }
 
@@ -122,13 +135,12 @@ int record_complete(cJSON *intent, const struct receipt *r, int64_t unix_ms)
 
 	record_time(unix_ms, when);
 	receipt_evidence(r, evidence, sizeof(evidence));
-	cJSON_DeleteItemFromObjectCaseSensitive(intent, "action");
+	drop_private(intent);
 	cJSON_DeleteItemFromObjectCaseSensitive(intent, "timestamp");
-	cJSON_DeleteItemFromObjectCaseSensitive(intent, RECORD_CGROUP);
-	cJSON_DeleteItemFromObjectCaseSensitive(intent, RECORD_INTENDED_MS);
 	if (!cJSON_AddStringToObject(intent, "action", action_of(r)) ||
 	    !cJSON_AddStringToObject(intent, "timestamp", when) ||
 	    !cJSON_AddBoolToObject(intent, "verified", r->outcome == RECEIPT_VERIFIED) ||
+	    !cJSON_AddStringToObject(intent, "seen_by", receipt_seen_by(r)) ||
 	    !cJSON_AddStringToObject(intent, "outcome", receipt_outcome_name(r->outcome)) ||
 	    /* It may quote the runtime, and be cut in the middle of a character. */
 	    !cJSON_AddStringToObject(intent, "evidence", escape(evidence, shown, sizeof(shown))))

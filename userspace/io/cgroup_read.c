@@ -119,6 +119,7 @@ static int read_key(int dir, const char *name, const char *key, uint64_t *ret)
 
 void cgroup_read(int root, const char *path, struct model_cgroup *ret)
 {
+	uint64_t frozen;
 	int fd;
 
 	memset(ret, 0, sizeof(*ret));
@@ -130,6 +131,7 @@ void cgroup_read(int root, const char *path, struct model_cgroup *ret)
 	ret->has_cpu = !read_key(fd, "cpu.stat", "usage_usec", &ret->cpu_us);
 	ret->has_oom = !read_key(fd, "memory.events", "oom_kill", &ret->oom_kills);
 	ret->has_pids = !read_number(fd, "pids.current", &ret->pids);
+	ret->frozen = !read_key(fd, "cgroup.events", "frozen", &frozen) && frozen;
 	close(fd);
 }
 

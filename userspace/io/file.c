@@ -5,58 +5,81 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/* @size grows with what is read: the length of a file in /proc is not known before. */
+static int read_to_end(int fd, size_t max, char **ret, size_t *ret_len)
+{
+	size_t len = 0, size = 64 * 1024;
+	char *text = malloc(size + 1), *more;
+	ssize_t n;
+	int err = text ? 0 : -ENOMEM;
+
+	while (!err) {
+		n = read(fd, text + len, size - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			err = -errno;
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+		if (len > max)
+			err = -EFBIG;
+		if (err || len < size)
+			continue;
+		size *= 2;
+		more = realloc(text, size + 1);
+		if (more)
+			text = more;
+		else
+			err = -ENOMEM;
+	}
+	if (err) {
+		free(text);
+		return err;
+	}
+	text[len] = '\0';
+	*ret = text;
+	*ret_len = len;
+	return 0;
+}
 
 int file_read_all(int dir, const char *path, size_t max, char **ret, size_t *ret_len)
 {
-	size_t len = 0, size = 64 * 1024;
-	char *text, *more;
-	ssize_t n;
 	int fd, err;
 
 	/* Not to wait for the other end of a FIFO. */
 	fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	text = malloc(size + 1);
-	if (!text) {
-		err = -ENOMEM;
-		goto close;
-	}
-	for (;;) {
-		n = read(fd, text + len, size - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			err = -errno;
-			goto free;
-		}
-		if (n == 0)
-			break;
-		len += (size_t)n;
-		if (len > max) {
-			err = -EFBIG;
-			goto free;
-		}
-		if (len < size)
-			continue;
-		size *= 2;
-		more = realloc(text, size + 1);
-		if (!more) {
-			err = -ENOMEM;
-			goto free;
-		}
-		text = more;
-	}
+	err = read_to_end(fd, max, ret, ret_len);
 	close(fd);
-	text[len] = '\0';
-	*ret = text;
-	*ret_len = len;
-	return 0;
+	return err;
+}
 
-free:
-	free(text);
-close:
+int file_check_regular(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	return S_ISREG(st.st_mode) ? 0 : -EBADFD;
+}
+
+int file_read_regular(int dir, const char *path, size_t max, char **ret, size_t *ret_len)
+{
+	int fd, err;
+
+	fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+	if (fd < 0)
+		return -errno;
+	err = file_check_regular(fd);
+	if (!err)
+		err = read_to_end(fd, max, ret, ret_len);
 	close(fd);
 	return err;
 }
@@ -97,9 +120,6 @@ int file_write_durably(int dir, const char *name, const char *text, size_t len, 
 		unlinkat(dir, temporary, 0);
 		return err;
 	}
-	if (fsync(dir)) {
-		err = -errno;
-		unlinkat(dir, name, 0);
-	}
-	return err;
+	/* The file in its place may be on disk or not: removing it would lose both. */
+	return fsync(dir) ? -errno : 0;
 }

@@ -17,6 +17,15 @@
  */
 int file_read_all(int dir, const char *path, size_t max, char **ret, size_t *ret_len);
 
+/* Return: 0; -EISDIR; -EBADFD: no regular file either; or negative errno. */
+int file_check_regular(int fd);
+
+/*
+ * As file_read_all(), but of a regular file alone: also -ELOOP for a link, and what
+ * file_check_regular() returns.
+ */
+int file_read_regular(int dir, const char *path, size_t max, char **ret, size_t *ret_len);
+
 /**
  * file_write_durably() - have a file with this content, whole, or not at all
  * @dir: descriptor of the folder, which is synced too
@@ -25,7 +34,8 @@ int file_read_all(int dir, const char *path, size_t max, char **ret, size_t *ret
  * @len: its length
  * @mode: of a new file
  *
- * Return: 0 once it is on disk, or negative errno, and then there is no new file.
+ * Return: 0 once it is on disk, or negative errno: then what was there before is there still,
+ * or, if only the folder could not be synced, the new file is.
  */
 int file_write_durably(int dir, const char *name, const char *text, size_t len,
 		       unsigned int mode);
