@@ -20,7 +20,12 @@ SUITES += tests/lab/suite $(O)/tests/loop/suite
 $(O)/tests/kill/suite: monitor $(O)/kmod/6.1/sysinfo.ko guest-6.1
 	@mkdir -p $(@D)
 	$(Q)printf '#!/bin/sh\nexec tests/kill/suite $(O)\n' > $@ && chmod +x $@
-SUITES += $(O)/tests/kill/suite
+# The monitor in a container, beside another one, beside what hangs.
+.PHONY: $(O)/tests/kill/outside
+$(O)/tests/kill/outside: monitor $(O)/kmod/6.1/sysinfo.ko guest-6.1
+	@mkdir -p $(@D)
+	$(Q)printf '#!/bin/sh\nexec tests/kill/suite $(O) 6.1 outside.py\n' > $@ && chmod +x $@
+SUITES += $(O)/tests/kill/suite $(O)/tests/kill/outside
 
 # The protocol of a kill, searched: two minutes of it.
 $(O)/tests/model/suite: tests/model/suite

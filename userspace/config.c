@@ -63,16 +63,6 @@ static void set_defaults(struct config *c)
 	set_text(c->images, sizeof(c->images), "images");
 }
 
-/* Beside the spool, which is locked by the monitor that listens.  A dry run has its own. */
-static void find_control(struct config *c)
-{
-	bool dry = c->dry_run && !config_asks(c->command);
-
-	if (!c->control[0] && snprintf(c->control, sizeof(c->control), "%s%s/control.sock", c->spool,
-				       dry ? "/" CONFIG_DRY_RUN_FOLDER : "") >= (int)sizeof(c->control))
-		c->control[0] = '\0';
-}
-
 /* What is left to the program by "auto". */
 static void find_the_rest(struct config *c)
 {
@@ -82,7 +72,7 @@ static void find_the_rest(struct config *c)
 	size_t i;
 
 	if (!c->spool[0] && geteuid() == 0)
-		set_text(c->spool, sizeof(c->spool), "/var/lib/sysinfo-monitor");
+		set_text(c->spool, sizeof(c->spool), CONFIG_ROOT_SPOOL);
 	else if (!c->spool[0] && state)
 		snprintf(c->spool, sizeof(c->spool), "%s/sysinfo-monitor", state);
 	else if (!c->spool[0])
@@ -93,7 +83,6 @@ static void find_the_rest(struct config *c)
 		slash = strrchr(c->compose_dir, '/');
 		strcpy(slash ? slash + 1 : c->compose_dir, "compose");
 	}
-	find_control(c);
 	/* A path is put behind it. */
 	for (i = strlen(c->server); i > 0 && c->server[i - 1] == '/'; i--)
 		c->server[i - 1] = '\0';
@@ -389,7 +378,7 @@ static enum config_result read_argument(struct config *c, char *reason)
 		return CONFIG_BAD;
 	}
 	/* They only look. */
-	if (c->command != CONFIG_WATCH) {
+	if (c->command != CONFIG_WATCH && !config_asks(c->command)) {
 		c->generator = c->compose = false;
 		c->dry_run = true;
 	}
@@ -461,6 +450,18 @@ bool config_reload(struct config *c, char *reason)
 out:
 	free(new);
 	return ok;
+}
+
+void config_control_path(const struct config *c, char *buf, size_t size)
+{
+	if (c->control[0])
+		snprintf(buf, size, "%s", c->control);
+	else
+		snprintf(buf, size, "%s%s/control.sock", c->spool,
+			 c->dry_run ? "/" CONFIG_DRY_RUN_FOLDER : "");
+	/* A member of its control-group asks root's monitor. */
+	if (!c->control[0] && config_asks(c->command) && geteuid() && access(buf, F_OK) && errno == ENOENT)
+		snprintf(buf, size, CONFIG_ROOT_SPOOL "/control.sock");
 }
 
 char *config_policy_text(const struct config *c)

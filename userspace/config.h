@@ -14,6 +14,7 @@
 /* Where it is looked for unless --config names another; beside it, drop-ins in FILE.d/. */
 #define CONFIG_FILE "/etc/monitor/monitor.conf"
 
+#define CONFIG_ROOT_SPOOL "/var/lib/sysinfo-monitor"
 /* In the spool: what a dry run keeps, which may run beside the monitor that kills. */
 #define CONFIG_DRY_RUN_FOLDER "dry-run"
 
@@ -107,6 +108,12 @@ bool config_reload(struct config *c, char *reason);
  * Return: true; or false, and then @c may have taken some of it.
  */
 bool config_read_text(struct config *c, const char *name, const char *text, size_t len, char *reason);
+
+/*
+ * The control socket's path, into @buf of PATH_MAX + 32: beside the spool's lock, which whoever
+ * listens holds; a dry run, which may run beside another monitor, has its own.
+ */
+void config_control_path(const struct config *c, char *buf, size_t size);
 
 /* The policy as a file's text that gives the same one.  The caller frees it; NULL: no memory. */
 char *config_policy_text(const struct config *c);

@@ -55,7 +55,6 @@ struct daemon {
 	bool spool_told, resolved;
 	int spool_err;
 	bool installed;		/* the generator's cron entry, or it is being installed */
-	bool installing;
 
 	/* The end. */
 	bool by_signal;
@@ -64,7 +63,6 @@ struct daemon {
 		END_ACT,	/* outcomes are concluded, and put on disk */
 		END_DRAIN,	/* records are sent */
 		END_DRAW,
-		END_EXIT,
 	} end;
 	bool drained, drawn, cleaned;
 };
@@ -145,7 +143,7 @@ static int on_witness(sd_event_source *source, int fd, uint32_t events, void *ct
 	(void)source;
 	(void)fd;
 	(void)events;
-	/* Lest its ring overflow between two cycles. */
+	/* Otherwise its ring could overflow between two cycles. */
 	exit_log_drain(ctx);
 	return 0;
 }
@@ -323,7 +321,6 @@ static void on_installed(void *ctx, int err, const char *reason)
 {
 	struct daemon *d = ctx;
 
-	d->installing = false;
 	if (!err || d->end != END_NOT_YET)
 		return;
 	log_line("%s", reason);
@@ -348,7 +345,7 @@ static void start_workload(struct daemon *d)
 		compose_up(d->ctx.event, path_join(config->compose_dir, "docker-compose.yml", path, sizeof(path)),
 			   d->ctx.runtime.socket, on_compose, d);
 	if (config->generator) {
-		d->installed = d->installing = true;
+		d->installed = true;
 		generator_install(d->ctx.event, path_join(config->compose_dir, "generate", path, sizeof(path)),
 				  d->lock_path, d->ctx.runtime.socket, on_installed, d);
 	} else {
@@ -456,6 +453,9 @@ static int on_post(sd_event_source *source, void *ctx)
 	struct daemon *d = ctx;
 
 	(void)source;
+	/* Nothing that is open can be put on disk any more. */
+	if (d->ctx.spool && spool_is_lost(d->ctx.spool))
+		sd_event_exit(d->ctx.event, 0);
 	if (d->end == END_ACT && act_is_settled(&d->act))
 		begin_drain(d);
 	if (d->end == END_DRAIN && d->drained)
@@ -597,12 +597,13 @@ static void tell_status(void *ctx, cJSON *answer)
 static int open_control(struct daemon *d)
 {
 	const struct config *config = d->ctx.config;
-	char reason[CONTROL_REASON_SIZE];
+	char reason[CONTROL_REASON_SIZE], path[PATH_MAX + 32];
 	int err;
 
-	if (!d->ctx.spool || !*config->control)
+	if (!d->ctx.spool)
 		return 0;
-	err = control_new(&d->ctx, config->control, config->control_group, tell_status, d,
+	config_control_path(config, path, sizeof(path));
+	err = control_new(&d->ctx, path, config->control_group, tell_status, d,
 			  &d->operator.control, reason);
 	if (err)
 		log_line("%s", reason);
@@ -731,6 +732,8 @@ static int start(struct daemon *d)
 	tell_start(d);
 	d->operator.changed = on_requested;
 	d->operator.changed_ctx = d;
+	/* What was requested meanwhile. */
+	operator_notify(&d->operator);
 	return loop_start(d->loop);
 }
 

@@ -65,8 +65,6 @@ struct loop {
 	char failure[LOOP_REASON_SIZE];
 };
 
-static void cycle_finish(struct loop *l);
-
 static struct judge_sight sight(const struct loop *l, const struct sample *v)
 {
 	return (struct judge_sight){
@@ -104,6 +102,7 @@ static void print_report(struct loop *l, struct report *r)
 	r->config = l->ctx->config;
 	r->brake = &l->judge.brake;
 	r->open = l->ctx->act;
+	r->open_text = act_open_text;
 	operator_note_problem(l->ctx->operator);
 	r->problem = l->ctx->problem.text[0] ? l->ctx->problem.text : NULL;
 	if (l->ctx->log)
@@ -191,6 +190,8 @@ static void record_sample(struct loop *l, const struct model *m)
 
 static void forget_exits(struct loop *l, size_t count)
 {
+	/* Receipts that are open know them first. */
+	act_note_exits(l->ctx->act);
 	exit_log_forget(l->ctx->exits, count);
 	act_forget_noted(l->ctx->act, count);
 }

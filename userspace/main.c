@@ -128,11 +128,12 @@ static int ask(const struct config *config)
 	static const char *const requests[] = {
 		[CONFIG_STATUS] = "status", [CONFIG_ARM] = "arm", [CONFIG_DISARM] = "disarm",
 	};
-	char reason[CONTROL_REASON_SIZE], *text;
+	char reason[CONTROL_REASON_SIZE], path[PATH_MAX + 32], *text;
 	cJSON *answer;
 	int status;
 
-	if (control_ask(config->control, requests[config->command], &text, reason)) {
+	config_control_path(config, path, sizeof(path));
+	if (control_ask(path, requests[config->command], &text, reason)) {
 		log_line("%s", reason);
 		return STATUS_FAILED;
 	}

@@ -75,7 +75,7 @@ static int keep_policy(struct recorder *r)
 	return err;
 }
 
-static enum look_fate fate_of(const struct recorder_cycle *c, size_t victim)
+static enum look_fate fate_of(const struct recorder_cycle *c, const struct decision *d)
 {
 	static const enum look_fate fates[] = {
 		[RECEIPT_SURVIVED] = LOOK_SURVIVED,
@@ -87,8 +87,12 @@ static enum look_fate fate_of(const struct recorder_cycle *c, size_t victim)
 		/* Only of an earlier monitor's intents, which no cycle of this one has. */
 		[RECEIPT_UNKNOWN] = LOOK_SURVIVED,
 	};
+	size_t i;
 
-	return c->act && c->act->done ? fates[c->act->victims[victim].receipt.outcome] : LOOK_STAYED;
+	for (i = 0; c->act && c->act->done && i < c->act->count; i++)
+		if (!strcmp(c->act->victims[i].id, d->container->id))
+			return fates[c->act->victims[i].receipt.outcome];
+	return LOOK_STAYED;
 }
 
 static int keep_outcome(struct recorder *r, const struct recorder_cycle *c)
@@ -96,7 +100,7 @@ static int keep_outcome(struct recorder *r, const struct recorder_cycle *c)
 	const struct plan *plan = c->judgement ? c->judgement->plan : NULL;
 	struct look_outcome o = { .mode = c->brake->mode, .decided = plan };
 	struct look_bytes bytes = { 0 };
-	size_t i, victim = 0;
+	size_t i;
 	int err;
 
 	snprintf(o.why, sizeof(o.why), "%s", c->brake->why);
@@ -112,7 +116,7 @@ static int keep_outcome(struct recorder *r, const struct recorder_cycle *c)
 		o.verdicts[d->container - c->look.sight.model->containers] = (struct look_verdict){
 			.class = (uint8_t)d->class,
 			.rule = (uint8_t)d->rule,
-			.fate = d->rule == RULE_SURPLUS ? (uint8_t)fate_of(c, victim++) : LOOK_STAYED,
+			.fate = d->rule == RULE_SURPLUS ? (uint8_t)fate_of(c, d) : LOOK_STAYED,
 		};
 	}
 	look_encode_outcome(&o, &bytes);

@@ -31,7 +31,7 @@ static void dying_text(const struct report *r, const struct decision *d, char *b
 	char what[128] = "";
 
 	if (r->open)
-		act_open_text(r->open, d->container, what, sizeof(what));
+		r->open_text(r->open, d->container, what, sizeof(what));
 	snprintf(buf, size, "stays: %s", *what ? what : rule_text(d->rule));
 }
 
@@ -162,10 +162,16 @@ void report_text(const struct report *r, FILE *out)
 	if (r->problem)
 		fprintf(out, "problem       %s\n", escape(r->problem, shown, sizeof(shown)));
 	if (r->server.tried)
-		fprintf(out, "log server    %s%s, %zu waiting on disk\n",
+		fprintf(out, "log server    %s%s, %zu waiting on disk",
 			r->server.reachable ? "takes records" : "takes none: ",
 			r->server.reachable ? "" : escape(r->server.reason, shown, sizeof(shown)),
 			r->server.waiting);
+	if (r->server.tried && r->server.batches_refused)
+		fprintf(out, ", %" PRIu64 " refused and put aside", r->server.batches_refused);
+	if (r->server.tried && r->server.samples_dropped)
+		fprintf(out, ", %" PRIu64 " samples dropped", r->server.samples_dropped);
+	if (r->server.tried)
+		fputc('\n', out);
 }
 
 /* How far from the line: "+" is above. */
@@ -288,6 +294,10 @@ void report_json(const struct report *r, FILE *out)
 		cJSON_AddStringToObject(o, "trouble", escape(r->problem, shown, sizeof(shown)));
 	cJSON_AddBoolToObject(o, "server_reachable", r->server.reachable);
 	cJSON_AddNumberToObject(o, "waiting", (double)r->server.waiting);
+	if (r->server.batches_refused)
+		cJSON_AddNumberToObject(o, "refused", (double)r->server.batches_refused);
+	if (r->server.samples_dropped)
+		cJSON_AddNumberToObject(o, "samples_dropped", (double)r->server.samples_dropped);
 	text = cJSON_PrintUnformatted(o);
 	if (text)
 		fprintf(out, "%s\n", text);

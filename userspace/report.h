@@ -21,7 +21,9 @@ struct report {
 	const struct model *model;
 	const struct plan *plan;		/* NULL: nothing was decided, and problem says why */
 	const struct act_result *act;		/* NULL: nothing was done */
-	const struct act *open;			/* who is dying, and outcomes of earlier acts; NULL: none */
+	const struct act *open;			/* kills that are not over; NULL: it is a replay */
+	/* What is under way with one of those; act_open_text(), which a replay does without. */
+	void (*open_text)(const struct act *open, const struct model_container *c, char *buf, size_t size);
 	const struct deaths *ended;		/* NULL: who ended isn't known */
 	bool witness;				/* over the whole window; the rest is of it */
 	const struct ledger_window *window;

@@ -31,18 +31,6 @@ def dies(container):
     container.child.wait(PATIENCE_S)
 
 
-def has_died(container):
-    """Also while another thread asks for its status, which poll() takes for a no."""
-    try:
-        fd = os.pidfd_open(container.child.pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([fd], [], [], 0)[0])
-    finally:
-        os.close(fd)
-
-
 def wait_deaths(containers, count):
     """Until so many of them are dead: SIGKILL takes its moment."""
     poll = select.poll()
@@ -561,7 +549,7 @@ def killed_at(stand, step, again=None):
     stand.monitor(*options, program=FAULTS, env={"MONITOR_FAULT": step}).end(-signal.SIGKILL)
     expected = 0 if step in BEFORE else 1 if step in AMID else 3
     wait_deaths(victims, expected)
-    dead = [v for v in victims if has_died(v)]
+    dead = [v for v in victims if not v.lives()]
     equal(len(dead), expected, f"{step}: dead")
     asked = len(stand.engine.seen("DELETE"))
     if again:

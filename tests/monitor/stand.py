@@ -134,7 +134,13 @@ class Container:
             **process}
 
     def lives(self):
-        return self.child is None or self.child.poll() is None
+        # Not poll(), which says None, too, while another thread asks.
+        if self.child is None:
+            return True
+        try:
+            return os.waitid(os.P_PID, self.child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
 
     def process(self, now):
         return {**self.fields, "CPUTimeUs": int((now - self.start_us) * self.cpu)}

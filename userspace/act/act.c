@@ -42,6 +42,7 @@ struct batch {
 	struct act *act;
 	struct generation generation;	/* of the plan */
 	uint64_t from_us;		/* of the decision */
+	uint64_t grace_us;		/* as it was configured then */
 	struct intent **rest;		/* of the plan; the first of them are in the batch */
 	size_t rest_count;
 	size_t count;			/* in the batch */
@@ -62,6 +63,7 @@ static void act_remove(struct intent *i);
 static bool is_wanted(struct intent *i);
 static void note_witness(struct intent *i);
 static void conclude_removal(struct intent *i);
+static void on_empty(struct intent *i);
 static void check_finished(struct act *a);
 
 void act_init(struct act *a, struct context *ctx)
@@ -87,29 +89,14 @@ static void batch_free(struct batch *b)
 
 	if (!b)
 		return;
-	for (n = b->count; n < b->rest_count; n++)
+	for (n = b->count; n < b->rest_count; n++) {
+		if (b->rest[n] && b->rest[n]->result)
+			b->rest[n]->result->intent = NULL;
 		intent_free(b->rest[n]);
+	}
 	sd_event_source_disable_unref(b->timer);
 	free(b->rest);
 	free(b);
-}
-
-void act_free(struct act *a)
-{
-	size_t n;
-
-	/* Those of a batch that are not intended yet are in no other list. */
-	for (n = 0; a->batch && n < a->batch->count; n++)
-		if (a->batch->rest[n] && !a->batch->rest[n]->listed)
-			intent_free(a->batch->rest[n]);
-	batch_free(a->batch);
-	a->batch = NULL;
-	intents_free(&a->intents);
-	comebacks_forget(&a->comebacks);
-	act_result_free(&a->result);
-	free(a->own);
-	free(a->news);
-	*a = (struct act){ 0 };
 }
 
 /* --- what the witness saw -------------------------------------------------------- */
@@ -312,6 +299,7 @@ void act_conclude(struct intent *i)
 	if (i->ours)
 		kill_measure_after(&i->handles, r);
 	i->watch = sd_event_source_disable_unref(i->watch);
+	i->restoring = false;
 	kill_close(&i->handles);
 	receipt_conclude(r);
 	/* If it ends after that, its end is news. */
@@ -348,8 +336,10 @@ static void leave_batch(struct intent *i)
 
 /* --- the restart policy, set back ------------------------------------------------- */
 
-/* So often, in as many cycles; then it is told, for somebody to do by hand. */
+/* So often; then it is told, for somebody to do by hand. */
 #define RESTORE_ATTEMPTS 3
+
+static void restore_policy(struct intent *i);
 
 static bool comes_back(const struct intent *i)
 {
@@ -371,15 +361,17 @@ static void on_restored(void *ctx, bool ok, const char *reason)
 {
 	struct intent *i = ctx;
 
-	if (!is_wanted(i))
+	if (!is_wanted(i) || i->progress != INTENT_OPEN)
 		return;
 	/* What the runtime does not know any more has no policy. */
 	if (ok || !strncmp(reason, "404", 3)) {
 		end_restoring(i);
 		return;
 	}
-	if (++i->restore_attempts < RESTORE_ATTEMPTS)
+	if (++i->restore_attempts < RESTORE_ATTEMPTS) {
+		restore_policy(i);
 		return;
+	}
 	snprintf(i->receipt.reason, sizeof(i->receipt.reason),
 		 "its restart policy is \"no\" and was \"%s\", set it back by hand: %.150s",
 		 i->policy.name, reason);
@@ -390,14 +382,19 @@ static void restore_policy(struct intent *i)
 {
 	i->restoring = true;
 	if (!runtime_set_policy(&i->act->ctx->runtime, i->id, i->policy.name, i->policy.max_retries,
-				POLICY_TIMEOUT_MS, on_restored, i))
+				POLICY_TIMEOUT_MS, on_restored, i)) {
 		i->questions++;
+		return;
+	}
+	snprintf(i->receipt.reason, sizeof(i->receipt.reason),
+		 "its restart policy is \"no\" and was \"%s\", set it back by hand", i->policy.name);
+	act_conclude(i);
 }
 
 /* Of an earlier monitor's intent it is not known whether it came to that. */
 static bool needs_restoring(const struct intent *i)
 {
-	return comes_back(i) && (i->receipt.policy_off || !i->ours) &&
+	return comes_back(i) && (i->receipt.policy_off || i->policy_perhaps_off || !i->ours) &&
 	       i->receipt.runtime != RECEIPT_REMOVED;
 }
 
@@ -555,8 +552,8 @@ static int intend_all(struct act *a, const struct plan *plan, const struct model
 			return -ENOMEM;
 		i->act = a;
 		/* The stop signal is sent before the plan is too old. */
-		if (a->ctx->config->grace_s)
-			i->grace_us = (uint64_t)(a->ctx->config->grace_s + a->ctx->config->interval_s) * 1000000;
+		if (b->grace_us)
+			i->grace_us = b->grace_us + (uint64_t)a->ctx->config->interval_s * 1000000;
 		i->result = &a->result.victims[b->rest_count];
 		i->result->intent = i;
 		b->rest[b->rest_count++] = i;
@@ -594,6 +591,7 @@ static int begin(struct act *a, const struct plan *plan, const struct model *m)
 	a->batch->act = a;
 	a->batch->generation = plan->generation;
 	a->batch->from_us = clock_boottime_us();
+	a->batch->grace_us = (uint64_t)a->ctx->config->grace_s * 1000000;
 	return intend_all(a, plan, m, a->batch);
 }
 
@@ -620,6 +618,15 @@ bool act_is_busy(const struct act *a)
 	return a->batch != NULL;
 }
 
+static void mark_dying(struct batch *b)
+{
+	size_t n;
+
+	for (n = 0; n < b->count; n++)
+		if (b->rest[n] && !b->rest[n]->receipt.empty_us)
+			b->rest[n]->dying = true;
+}
+
 void act_take_result(struct act *a, struct act_result *ret)
 {
 	size_t n;
@@ -637,9 +644,11 @@ void act_take_result(struct act *a, struct act_result *ret)
 	}
 	if (a->batch) {
 		note_times(&a->result, a->batch->from_us);
-		/* The next plan need not wait for removals. */
-		if (a->batch->watching && a->batch->count == a->batch->rest_count)
+		/* The next plan need not wait for removals, nor for who sits in the kernel. */
+		if (a->batch->watching && a->batch->count == a->batch->rest_count) {
+			mark_dying(a->batch);
 			end_batch(a);
+		}
 	}
 	*ret = a->result;
 	a->result = (struct act_result){ .dead_ms = -1, .clean_ms = -1 };
@@ -666,6 +675,17 @@ static void check_finished(struct act *a)
 	finish(a);
 }
 
+static bool is_in_batch(const struct intent *i)
+{
+	const struct batch *b = i->act->batch;
+	size_t n;
+
+	for (n = 0; b && n < b->count; n++)
+		if (b->rest[n] == i)
+			return true;
+	return false;
+}
+
 static void conclude_and_leave(struct intent *i)
 {
 	struct act *a = i->act;
@@ -682,6 +702,7 @@ static void next_batch(struct batch *b)
 	memmove(b->rest, b->rest + b->count, b->rest_count * sizeof(*b->rest));
 	b->count = b->rest_count < BATCH_MAX ? b->rest_count : BATCH_MAX;
 	b->watching = false;
+	b->timer = sd_event_source_disable_unref(b->timer);
 	act_confirm(b);
 }
 
@@ -835,7 +856,8 @@ static void on_intended(void *ctx, int err)
 	if (is_withheld(b))
 		return;
 	a->consumed = b->generation;
-	a->result.done = true;
+	/* Its cycle's report may have been told already, without this. */
+	a->result.done = a->result.count > 0;
 	act_policy_off(b);
 }
 
@@ -896,10 +918,11 @@ static void on_policy_off(void *ctx, bool ok, const char *reason)
 {
 	struct intent *i = ctx;
 
-	(void)reason;
 	if (!is_wanted(i))
 		return;
 	i->receipt.policy_off = ok;
+	/* An answer has a status at its head; without one it may be done yet. */
+	i->policy_perhaps_off = !ok && !isdigit((unsigned char)*reason);
 	policy_off_done(i->act->batch);
 }
 
@@ -943,7 +966,7 @@ static void act_open(struct batch *b)
 		b->rest[n] = NULL;
 		act_spare(i);
 	}
-	if (ctx->config->grace_s)
+	if (b->grace_us)
 		act_stop_signal(b);
 	else
 		act_kill(b);
@@ -1079,7 +1102,6 @@ static void stop_signal_done(struct batch *b)
 }
 
 static int on_events(sd_event_source *source, int fd, uint32_t events, void *ctx);
-static void on_empty(struct intent *i);
 
 static int watch(struct intent *i)
 {
@@ -1108,10 +1130,9 @@ static void on_stop_sent(void *ctx, bool ok, const char *reason)
 	struct intent *i = ctx;
 	struct batch *b = i->act->batch;
 
-	if (!is_wanted(i))
-		return;
-	/* It has its outcome, or its policy is being set back: it was called off meanwhile. */
-	if (i->progress != INTENT_OPEN || i->restoring)
+	/* It was called off, or killed, meanwhile; its batch may be another's by now. */
+	if (!is_wanted(i) || i->progress != INTENT_OPEN || i->restoring || i->receipt.killed ||
+	    i->receipt.forced || !is_in_batch(i))
 		return;
 	if (ok) {
 		i->receipt.stopped = true;
@@ -1153,8 +1174,7 @@ static void act_stop_signal(struct batch *b)
 		b->answers_left++;
 	}
 	if (sd_event_add_time_relative(ctx->event, &b->timer, CLOCK_BOOTTIME,
-				       (uint64_t)ctx->config->grace_s * 1000000, ACCURACY_US, on_grace_over,
-				       b) < 0) {
+				       b->grace_us, ACCURACY_US, on_grace_over, b) < 0) {
 		withhold(b, RECEIPT_CALLED_OFF);
 		return;
 	}
@@ -1178,7 +1198,7 @@ static void on_empty(struct intent *i)
 	else if (!i->receipt.forced)
 		act_remove(i);
 	else if (!i->questions)
-		conclude_and_leave(i);
+		conclude_removal(i);
 	/* Otherwise the forced removal's answer is awaited. */
 }
 
@@ -1222,15 +1242,10 @@ static int on_watched(sd_event_source *source, uint64_t at_us, void *ctx)
 
 	(void)source;
 	(void)at_us;
-	for (n = 0; n < b->count; n++) {
-		struct intent *i = b->rest[n];
-
-		if (i && !i->receipt.empty_us)
-			i->dying = true;
-		/* Others need not wait for its removal. */
-		if (i && b->count < b->rest_count)
-			b->rest[n] = NULL;
-	}
+	mark_dying(b);
+	/* Others need not wait for the removals. */
+	for (n = 0; b->count < b->rest_count && n < b->count; n++)
+		b->rest[n] = NULL;
 	check_finished(a);
 	return 0;
 }
@@ -1308,6 +1323,7 @@ static void on_forced(void *ctx, enum runtime_removal result, const char *reason
 	if (!i->receipt.empty_us && kill_is_empty(&i->handles))
 		i->receipt.empty_us = clock_boottime_us();
 	if (i->receipt.empty_us) {
+		i->watch = sd_event_source_disable_unref(i->watch);
 		conclude_removal(i);
 		return;
 	}
@@ -1445,7 +1461,10 @@ void act_stop(struct act *a)
 			continue;
 		if (!i->receipt.reason[0])
 			snprintf(i->receipt.reason, sizeof(i->receipt.reason),
-				 "the monitor ended before the runtime had removed it");
+				 "the monitor ended before the runtime had removed it%s%s%s",
+				 needs_restoring(i) ? "; its restart policy is \"no\" and was " : "",
+				 needs_restoring(i) ? i->policy.name : "",
+				 needs_restoring(i) ? ", set it back by hand" : "");
 		i->receipt.runtime = RECEIPT_NO_ANSWER;
 		leave_batch(i);
 		act_conclude(i);
@@ -1472,11 +1491,14 @@ void act_flush(struct act *a)
 	for (n = 0; n < a->intents.count; n++) {
 		struct intent *i = a->intents.list[n];
 
-		if (i->restoring && !i->questions)
-			restore_policy(i);
-		else if (i->progress == INTENT_OPEN && i->handles.group < 0 && i->ours && !a->batch &&
-			 !i->restoring)
+		if (i->progress != INTENT_OPEN || !i->ours || i->restoring)
+			continue;
+		if (i->handles.group < 0 && !a->batch)
 			intents_conclude(&a->intents, i, clock_unix_ms());
+		/* Whose end could not be waited for. */
+		else if (receipt_told(&i->receipt) && !i->watch && !i->receipt.empty_us &&
+			 kill_is_empty(&i->handles))
+			on_empty(i);
 	}
 	intents_flush(&a->intents);
 	err = a->intents.err;

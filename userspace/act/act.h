@@ -70,8 +70,6 @@ void act_init(struct act *a, struct context *ctx);
 /* Takes over what an earlier monitor left; see intents_load(). */
 int act_load(struct act *a, const char *text, size_t len);
 
-void act_free(struct act *a);
-
 /**
  * act_begin() - carry out a plan
  * @a: no plan is under way

@@ -167,7 +167,6 @@ int intents_add(struct intents *all, struct intent *i)
 		return -ENOMEM;
 	all->list = more;
 	all->list[all->count++] = i;
-	i->listed = true;
 	all->dirty = true;
 	return 0;
 }
@@ -432,12 +431,4 @@ int intents_conclude(struct intents *all, struct intent *i, int64_t unix_ms)
 	i->progress = INTENT_CONCLUDED;
 	all->dirty = true;
 	return 0;
-}
-
-void intents_free(struct intents *all)
-{
-	while (all->count)
-		intent_free(all->list[--all->count]);
-	free(all->list);
-	all->list = NULL;
 }

@@ -50,12 +50,12 @@ struct intent {
 	struct intent_policy policy;	/* before it was set to "no" */
 
 	bool ours;		/* the act is this monitor's, not an earlier one's */
-	bool listed;		/* it is in the list */
 	bool noted;		/* it is counted as a kill, and its end as the monitor's doing */
 	bool doubted;		/* the runtime did not confirm it: it is not acted on */
 	bool dying;		/* told to die, and not empty in time */
 	bool by_runtime;	/* cgroup.kill is not the monitor's to write: the runtime has to kill */
 	bool restoring;		/* its restart policy is being set back */
+	bool policy_perhaps_off;	/* the runtime was asked to switch it off, and gave no answer */
 	unsigned int restore_attempts;
 	unsigned int removals;	/* attempts */
 	char stop_signal[16];
@@ -145,8 +145,5 @@ void intents_flush(struct intents *all);
 
 /* Whether the disk has all that it should. */
 bool intents_settled(const struct intents *all);
-
-/* Frees all; what is on disk stays. */
-void intents_free(struct intents *all);
 
 #endif

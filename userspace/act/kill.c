@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,8 @@
 
 /* Groups within a group that are searched: beyond, nothing is known. */
 #define DEPTH_MAX 16
-#define PROCS_MAX (1u << 20)
+#define PROCS_MAX (16u << 20)
+#define STATUS_MAX (64u << 10)
 
 void kill_close(struct victim_handles *h)
 {
@@ -142,16 +144,15 @@ bool kill_is_allowed(int cgroup_root, const struct victim_group *group)
 	return allowed;
 }
 
-/* Has this process a SIGKILL that it has not died of yet? */
-static bool has_sigkill(long pid)
+/* Has this thread a SIGKILL that it has not died of yet?  cgroup.kill's is each thread's own. */
+static bool thread_has_sigkill(const char *path)
 {
 	static const char *const keys[] = { "\nSigPnd:", "\nShdPnd:" };
-	char path[64], *text;
 	bool found = false;
 	size_t i, len;
+	char *text;
 
-	snprintf(path, sizeof(path), "/proc/%ld/status", pid);
-	if (pid <= 0 || file_read_all(AT_FDCWD, path, PROCS_MAX, &text, &len))
+	if (file_read_all(AT_FDCWD, path, STATUS_MAX, &text, &len))
 		return false;
 	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		const char *at = strstr(text, keys[i]);
@@ -162,11 +163,32 @@ static bool has_sigkill(long pid)
 	return found;
 }
 
+/* Of a process whose first thread has ended others may sit in the kernel. */
+static bool has_sigkill(long pid)
+{
+	char folder[64], path[64 + NAME_MAX + 16];
+	struct dirent *entry;
+	bool found = false;
+	DIR *d;
+
+	snprintf(folder, sizeof(folder), "/proc/%ld/task", pid);
+	d = pid > 0 ? opendir(folder) : NULL;
+	while (d && !found && (entry = readdir(d))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s/status", folder, entry->d_name);
+		found = thread_has_sigkill(path);
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
 static bool pending_in(int dir, const char *name, int depth);
 
 static bool pending_below(int group, int depth)
 {
-	int again = dup(group);
+	int again = openat(group, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = again < 0 ? NULL : fdopendir(again);
 	struct dirent *entry;
 	bool found = false;
@@ -176,7 +198,6 @@ static bool pending_below(int group, int depth)
 			close(again);
 		return false;
 	}
-	rewinddir(d);
 	while (!found && (entry = readdir(d)))
 		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
 			found = pending_in(group, entry->d_name, depth + 1);

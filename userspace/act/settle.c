@@ -22,7 +22,7 @@ static void settle_one(struct act *a, struct intent *i)
 
 	if (strcmp(i->boot_id, a->ctx->boot_id)) {
 		r->found = RECEIPT_ABSENT;
-		act_conclude(i);
+		act_spare(i);
 		return;
 	}
 	r->found = kill_check(a->ctx->cgroup_root, &i->group);
@@ -39,12 +39,12 @@ static void settle_one(struct act *a, struct intent *i)
 		r->asked_perhaps = i->grace_us != 0;
 		/* The runtime may have been told to kill it, and may do so yet. */
 		r->forced = i->by_runtime;
-		act_spare(i);
-		return;
+		break;
 	default:
 		break;
 	}
-	act_conclude(i);
+	/* Also of one that is dead: whether it is started again is its owner's to say. */
+	act_spare(i);
 }
 
 void settle(struct act *a)

@@ -22,11 +22,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "userspace/host/namespace.h"
 #include "userspace/io/file.h"
 
-/* include/linux/proc_ns.h: PROC_CGROUP_INIT_INO, PROC_PID_INIT_INO. */
-#define OWN_CGROUP_NS_INITIAL 0xEFFFFFFBu
-#define OWN_PID_NS_INITIAL 0xEFFFFFFCu
 /* Descriptors that the walk holds, one a level. */
 #define OWN_WALK_DEPTH_MAX 64
 /* A walk over as many takes about a second. */
@@ -611,13 +609,6 @@ int own_containers_mark(struct own_containers *o, struct model *m, char *reason)
 }
 
 /* What can't be read is taken for a namespace of its own. */
-static bool own_is_namespace(const char *file, uint64_t inode)
-{
-	struct stat st;
-
-	return !stat(file, &st) && st.st_ino == inode;
-}
-
 int own_containers_find(int cgroup_root, struct own_containers **ret, char *reason)
 {
 	struct model nothing = { .container_count = 0 };
@@ -628,8 +619,8 @@ int own_containers_find(int cgroup_root, struct own_containers **ret, char *reas
 	if (!o)
 		return -ENOMEM;
 	o->root = cgroup_root;
-	o->is_initial_cgroup = own_is_namespace("/proc/self/ns/cgroup", OWN_CGROUP_NS_INITIAL);
-	o->is_initial_pid = own_is_namespace("/proc/self/ns/pid", OWN_PID_NS_INITIAL);
+	o->is_initial_cgroup = namespace_is_initial_cgroup();
+	o->is_initial_pid = namespace_is_initial_pid();
 	err = own_containers_mark(o, &nothing, reason);
 	if (err == -ENOMEM) {
 		own_containers_free(o);

@@ -133,7 +133,7 @@ static void carry_out(struct client *c)
 		refuse(c);
 		return;
 	}
-	if (is_status || operator_is_marked(o) || o->mark_err) {
+	if (is_status || operator_is_marked(o) || !o->marking) {
 		answer(c);
 		return;
 	}
@@ -166,12 +166,9 @@ static void read_request(struct client *c)
 	char *end;
 	ssize_t n;
 
+	/* One request a connection; a client may have shut its own half of it by now. */
 	if (c->waits) {
-		char byte;
-
-		/* It has gone, or says more than was asked for. */
-		if (recv(c->fd, &byte, 1, MSG_DONTWAIT) >= 0)
-			drop(c);
+		sd_event_source_set_enabled(c->source, SD_EVENT_OFF);
 		return;
 	}
 	n = recv(c->fd, c->request + c->len, sizeof(c->request) - 1 - c->len, MSG_DONTWAIT);

@@ -104,8 +104,23 @@ static void changed(struct operator *o)
 {
 	o->mark_told = false;
 	operator_mark(o);
+	operator_notify(o);
+}
+
+void operator_notify(struct operator *o)
+{
+	if (o->notify)
+		sd_event_source_set_enabled(o->notify, SD_EVENT_ONESHOT);
+}
+
+static int on_notify(sd_event_source *source, void *ctx)
+{
+	struct operator *o = ctx;
+
+	(void)source;
 	if (o->changed)
 		o->changed(o->changed_ctx);
+	return 0;
 }
 
 void operator_disarm(struct operator *o, const char *by)
@@ -164,21 +179,15 @@ static void handle_signals(struct operator *o)
 		case SIGNALS_NONE:
 			break;
 		}
-		if (o->changed)
-			o->changed(o->changed_ctx);
+		operator_notify(o);
 	}
-}
-
-void operator_handle_requests(struct operator *o)
-{
-	handle_signals(o);
-	if (o->control)
-		control_poll(o->control);
 }
 
 bool operator_should_continue(struct operator *o)
 {
-	operator_handle_requests(o);
+	handle_signals(o);
+	if (o->control)
+		control_poll(o->control);
 	return !o->ending && o->brake->mode != BRAKE_DISARMED;
 }
 
@@ -207,7 +216,12 @@ int operator_attach(struct operator *o, sd_event *event)
 	sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IMPORTANT);
 	err = sd_event_source_set_floating(source, true);
 	sd_event_source_unref(source);
-	return err < 0 ? err : 0;
+	if (err >= 0)
+		err = sd_event_add_defer(event, &o->notify, on_notify, o);
+	if (err < 0)
+		return err;
+	sd_event_source_set_priority(o->notify, SD_EVENT_PRIORITY_IMPORTANT);
+	return sd_event_source_set_enabled(o->notify, SD_EVENT_OFF);
 }
 
 void operator_close(struct operator *o)

@@ -26,9 +26,13 @@ struct operator {
 	bool marking;			/* it is being written */
 	bool mark_told;			/* that it could not be written */
 	int mark_err;
-	/* Called when an operator has changed the mode, or wishes an end or a reload. */
+	/*
+	 * Called by the loop, never from within a step that asks whether it may continue, when an
+	 * operator has changed the mode, or requests an end or a reload.
+	 */
 	void (*changed)(void *ctx);
 	void *changed_ctx;
+	sd_event_source *notify;
 };
 
 /**
@@ -43,9 +47,6 @@ int operator_attach(struct operator *o, sd_event *event);
 
 void operator_close(struct operator *o);
 
-/* Takes in what has been requested by now, also from within a long step.  Does not wait. */
-void operator_handle_requests(struct operator *o);
-
 /*
  * Asked right before each step that kills or removes: has nobody called it off?  What was
  * delivered as a signal before this call counts.
@@ -54,6 +55,9 @@ bool operator_should_continue(struct operator *o);
 
 /* The mode that an earlier monitor left; @why: "" or why it is disarmed. */
 void operator_start_mode(struct operator *o, bool armed, const char *why);
+
+/* Has the loop call @o->changed. */
+void operator_notify(struct operator *o);
 
 /* By an operator; @by: "SIGUSR1", "control socket".  Idempotent. */
 void operator_disarm(struct operator *o, const char *by);

@@ -15,6 +15,7 @@
 struct http {
 	sd_event *event;
 	sd_event_source *timer;
+	sd_event_source *finish;	/* for what has ended within http_request() */
 	CURLM *multi;
 	struct curl_slist *headers;
 	struct http_call *calls;	/* under way */
@@ -90,6 +91,13 @@ static int on_timer(sd_event_source *source, uint64_t at_us, void *ctx)
 	return 0;
 }
 
+static int on_finish(sd_event_source *source, void *ctx)
+{
+	(void)source;
+	finish_all(ctx);
+	return 0;
+}
+
 /* libcurl's wish: to be called after so long; -1: not at all (CURLMOPT_TIMERFUNCTION(3)). */
 static int set_timer(CURLM *multi, long timeout_ms, void *ctx)
 {
@@ -156,9 +164,12 @@ int http_new(sd_event *event, struct http **ret)
 		goto fail;
 	err = sd_event_add_time_relative(event, &h->timer, CLOCK_BOOTTIME, 0, TIMER_ACCURACY_US,
 					 on_timer, h);
+	if (err >= 0)
+		err = sd_event_add_defer(event, &h->finish, on_finish, h);
 	if (err < 0)
 		goto fail;
 	sd_event_source_set_enabled(h->timer, SD_EVENT_OFF);
+	sd_event_source_set_enabled(h->finish, SD_EVENT_OFF);
 	curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, set_socket);
 	curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
 	curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, set_timer);
@@ -179,6 +190,7 @@ void http_free(struct http *h)
 	curl_multi_cleanup(h->multi);
 	curl_slist_free_all(h->headers);
 	sd_event_source_disable_unref(h->timer);
+	sd_event_source_disable_unref(h->finish);
 	free(h);
 }
 
@@ -251,7 +263,7 @@ static bool set_up(struct http_call *c, const struct http_question *q)
 int http_request(struct http *h, const struct http_question *q, struct http_request **ret)
 {
 	struct http_call *c = calloc(1, sizeof(*c));
-	int err = -ENOMEM;
+	int err = -ENOMEM, running;
 
 	if (!c)
 		return -ENOMEM;
@@ -275,6 +287,12 @@ int http_request(struct http *h, const struct http_question *q, struct http_requ
 		err = -EIO;
 		goto fail;
 	}
+	/*
+	 * It is sent now, as far as it can be: whoever asks has just made sure that it may be asked,
+	 * and in the loop's next turn that may have been called off.
+	 */
+	curl_multi_socket_action(h->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	sd_event_source_set_enabled(h->finish, SD_EVENT_ONESHOT);
 	c->next = h->calls;
 	c->link = &h->calls;
 	if (h->calls)

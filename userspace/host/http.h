@@ -63,7 +63,8 @@ void http_free(struct http *h);
  * @q: what is asked
  * @ret: the request, for http_cancel(); may be NULL.  Invalid once on_done has returned
  *
- * on_done is called once, from the loop, never from within this function.
+ * It is sent at once as far as it can be.  on_done is called once, from the loop, never from
+ * within this function.
  *
  * Return: 0, or negative errno: then on_done is not called.
  */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kmod/sysinfo_abi.h"
+#include "userspace/host/namespace.h"
 #include "userspace/io/file.h"
 
 static int explain(int err, const char *path, char *reason)
@@ -16,6 +17,8 @@ static int explain(int err, const char *path, char *reason)
 
 	if (err == -ENOENT)
 		advice = "; load the module: sudo insmod ./sysinfo.ko";
+	else if (err == -EPERM && !namespace_is_initial_pid())
+		advice = "; the module answers only readers in the host's PID namespace: start the container with --pid=host";
 	else if (err == -EACCES || err == -EPERM)
 		advice = "; run as root, or load the module with group=<your gid>";
 	snprintf(reason, SNAPSHOT_READ_REASON_SIZE, "can't read the snapshot %s: %s%s", path,
