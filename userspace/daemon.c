@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@
 #include "userspace/io/file.h"
 #include "userspace/io/witness.h"
 #include "userspace/loop.h"
+#include "userspace/recorder.h"
 #include "userspace/workload/compose.h"
 #include "userspace/workload/generator.h"
 
@@ -39,6 +41,7 @@
 #define FLUSH_MS 250
 #define DRAW_LIMIT_MS 65000
 #define CRON_LIMIT_MS 60000
+#define DESCRIPTORS 16384
 
 struct daemon {
 	struct context ctx;
@@ -49,6 +52,7 @@ struct daemon {
 	struct output *err;
 	char spool_dir[PATH_MAX + sizeof(CONFIG_DRY_RUN_FOLDER) + 1];
 	char lock_path[PATH_MAX];
+	int oom_adj;
 	int status;
 
 	/* The start. */
@@ -207,6 +211,12 @@ static void on_spool(void *ctx, int err, const struct spool_start *start)
 	if (err)
 		return;
 	snprintf(d->lock_path, sizeof(d->lock_path), "%s", start->lock_path);
+	if (start->slot_damaged)
+		log_line("one of the two slots of intents in %s was damaged, or being written when the machine stopped; it is kept as broken-*.json, and what it intended is not known",
+			 d->spool_dir);
+	if (start->refused_count)
+		log_line("%zu batches that the log server has refused are in %s, as refused-*.json", start->refused_count,
+			 d->spool_dir);
 	err = log_client_new(d->ctx.event, d->ctx.http, d->ctx.spool, config->server, &d->ctx.log);
 	if (!err)
 		err = log_client_add(d->ctx.log, start->batches, start->batch_count);
@@ -460,7 +470,8 @@ static int on_post(sd_event_source *source, void *ctx)
 		begin_drain(d);
 	if (d->end == END_DRAIN && d->drained)
 		begin_draw(d);
-	if (d->end == END_DRAW && d->drawn && d->cleaned && (!d->ctx.spool || !spool_pending(d->ctx.spool)))
+	if (d->end == END_DRAW && d->drawn && d->cleaned &&
+	    (!d->ctx.spool || !spool_pending(d->ctx.spool)) && !loop_recording_pending(d->loop))
 		sd_event_exit(d->ctx.event, 0);
 	return 0;
 }
@@ -543,6 +554,9 @@ static void tell_left(struct daemon *d)
 		open++;
 	if (open)
 		log_line("%zu kills have no outcome on record yet; the next start settles them", open);
+	if (d->ctx.spool && !operator_is_marked(&d->operator))
+		log_line("the disk has not answered: whether it is %s the next start may not know",
+			 brake_mode_name(d->operator.brake->mode));
 	if (d->end == END_NOT_YET)
 		return;
 	if (!d->cleaned)
@@ -625,10 +639,22 @@ static int open_output(struct daemon *d)
 	return err;
 }
 
+/* Each victim whose removal hangs holds a connection. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= DESCRIPTORS)
+		return;
+	limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int open_base(struct daemon *d)
 {
 	int err = sd_event_new(&d->ctx.event);
 
+	raise_descriptors();
 	if (err < 0) {
 		log_line("no event loop: %s", strerror(-err));
 		return err;
@@ -642,6 +668,28 @@ static int open_base(struct daemon *d)
 		return err;
 	}
 	return open_output(d);
+}
+
+static int open_recorder(struct daemon *d)
+{
+	char reason[RECORDER_REASON_SIZE];
+	struct recorder *r;
+	const char *why = reason;
+	int err;
+
+	if (!*d->ctx.config->record)
+		return 0;
+	err = recorder_open(&d->ctx, &r, reason);
+	if (!err) {
+		loop_record(d->loop, r);
+		err = run_until(d, recorder_opened(r));
+		if (err)
+			return err;
+		err = recorder_error(r, &why);
+	}
+	if (err)
+		log_line("%s", why);
+	return err;
 }
 
 static int open_loop(struct daemon *d)
@@ -686,16 +734,19 @@ static void tell_start(const struct daemon *d)
 	if (config->command == CONFIG_WATCH)
 		log_line("watching %s every %ld s; log server %s; lock %s", config->snapshot,
 			 config->interval_s, config->server, *d->lock_path ? d->lock_path : "none");
+	if (config->command == CONFIG_WATCH && !geteuid() && d->oom_adj > PRIORITY_OOM_ADJ)
+		log_line("its oom_score_adj stays at %d, as CAP_SYS_RESOURCE is missing: when memory runs out it may be killed before others",
+			 d->oom_adj);
 }
 
 static int start(struct daemon *d)
 {
 	bool watch = d->ctx.config->command == CONFIG_WATCH, locked;
-	int adj, err;
+	int err;
 
 	/* Before the disk process, which is to live as long. */
 	if (watch)
-		priority_protect(&locked, &adj);
+		priority_protect(&locked, &d->oom_adj);
 	else
 		locked = false;
 	read_identity(&d->ctx);
@@ -709,6 +760,8 @@ static int start(struct daemon *d)
 	err = open_loop(d);
 	if (!err && watch)
 		err = open_spool(d);
+	if (!err)
+		err = open_recorder(d);
 	if (!err)
 		err = open_sources(d);
 	/* Its group is set with a capability that goes. */

@@ -27,6 +27,8 @@
 /* A runtime that needs this long for a list is in trouble. */
 #define LIST_TIMEOUT_MS 5000
 #define RELOAD_TIMEOUT_MS 10000
+/* A busy disk syncs within a second. */
+#define SLOW_DISK_US 3000000
 /* sd-event delays a timer by up to 250 ms unless it is told an accuracy. */
 #define ACCURACY_US 1000
 
@@ -186,6 +188,18 @@ static void record_sample(struct loop *l, const struct model *m)
 	cJSON_Delete(list);
 }
 
+/* Without a durable intent nobody is killed, and it should be known why. */
+static void note_slow_disk(struct loop *l)
+{
+	uint64_t since_us = l->ctx->spool ? spool_waits_since_us(l->ctx->spool) : 0;
+	uint64_t now_us = clock_boottime_us();
+
+	if (since_us && now_us > since_us + SLOW_DISK_US)
+		problem_set(&l->ctx->problem,
+			    "the spool's disk has not answered for %llu s; until it does nothing is removed or recorded",
+			    (unsigned long long)(now_us - since_us) / 1000000);
+}
+
 /* --- the end of a cycle ---------------------------------------------------------- */
 
 static void forget_exits(struct loop *l, size_t count)
@@ -227,6 +241,7 @@ static void finish_seen(struct loop *l, const struct act_result *act)
 	}
 	keep_recording(l, &c->seen, is_told ? act : NULL);
 	/* The very first sample has nothing to tell. */
+	note_slow_disk(l);
 	operator_note_problem(l->ctx->operator);
 	if (l->number || l->ctx->problem.text[0])
 		print_report(l, &r);
@@ -552,14 +567,22 @@ int loop_new(struct context *ctx, void (*done)(void *ctx), void *done_ctx, struc
 		err = sd_event_source_set_enabled(l->timer, SD_EVENT_OFF);
 	if (err < 0)
 		snprintf(reason, LOOP_REASON_SIZE, "no timer: %s", strerror(-err));
-	if (err >= 0 && *ctx->config->record)
-		err = recorder_open(ctx, &l->recorder, reason);
 	if (err < 0) {
 		loop_free(l);
 		return err;
 	}
 	*ret = l;
 	return 0;
+}
+
+void loop_record(struct loop *l, struct recorder *recorder)
+{
+	l->recorder = recorder;
+}
+
+size_t loop_recording_pending(const struct loop *l)
+{
+	return l->recorder ? recorder_pending(l->recorder) : 0;
 }
 
 struct brake *loop_brake(struct loop *l)

@@ -28,6 +28,13 @@ struct loop;
 int loop_new(struct context *ctx, void (*done)(void *ctx), void *done_ctx, struct loop **ret,
 	     char *reason);
 
+/* What it does is kept there from now on; it is the loop's. */
+struct recorder;
+void loop_record(struct loop *l, struct recorder *recorder);
+
+/* Cycles that are not in the recording yet. */
+size_t loop_recording_pending(const struct loop *l);
+
 /* The mode, which the operator changes. */
 struct brake *loop_brake(struct loop *l);
 

@@ -7,48 +7,154 @@
 #include <string.h>
 
 #include "userspace/config.h"
+#include "userspace/host/disk.h"
 #include "userspace/io/recording.h"
 
 struct recorder {
-	const struct context *ctx;
-	struct recording *file;		/* NULL: it could not be made anew */
+	struct context *ctx;
+	struct disk *disk;
+	bool opened;			/* the first file was made, or could not be */
+	int err;			/* of that */
+	char reason[RECORDER_REASON_SIZE];
+};
+
+/* --- in the disk process: the file may be on a disk that hangs ------------------------ */
+
+enum recorder_op {
+	RECORDER_OPEN,	/* a new file; its origin and policy */
+	RECORDER_KEEP,	/* a cycle: policy, look, outcome */
+};
+
+/* What is kept there. */
+struct recorder_file {
+	char path[PATH_MAX];
+	uint64_t max_bytes;
+	char origin[512];
+	struct recording *file;		/* NULL: it could not be made again */
 	char *policy;			/* that the file has last */
 };
 
-/* A new file, with all that its reader has to know first. */
-static int begin_file(struct recorder *r, char *reason)
-{
-	const struct config *config = r->ctx->config;
-	char origin[512];
-	int err, n;
+/* A message is up to three parts, each with its length before it. */
+struct recorder_part {
+	const char *data;
+	size_t len;
+};
 
-	recording_close(r->file);	/* and unlocks it */
-	r->file = NULL;
-	free(r->policy);
-	r->policy = NULL;
-	err = recording_create(config->record, LOOK_VERSION, (uint64_t)config->record_mib << 20, &r->file,
-			       reason);
+/* A new file, with all that its reader has to know first. */
+static int begin_file(struct recorder_file *f, char *reason)
+{
+	int err;
+
+	recording_close(f->file);	/* and unlocks it */
+	f->file = NULL;
+	free(f->policy);
+	f->policy = NULL;
+	err = recording_create(f->path, LOOK_VERSION, f->max_bytes, &f->file, reason);
 	if (err)
 		return err;
-	n = snprintf(origin, sizeof(origin), "host=%s\nboot_id=%s\n", r->ctx->host, r->ctx->boot_id);
-	err = recording_put(r->file, RECORDING_ORIGIN, origin, (size_t)n);
+	err = recording_put(f->file, RECORDING_ORIGIN, f->origin, strlen(f->origin));
 	if (err)
-		snprintf(reason, RECORDER_REASON_SIZE, "can't record to %.300s: %s", config->record,
-			 strerror(-err));
+		snprintf(reason, RECORDER_REASON_SIZE, "can't record to %.300s: %s", f->path, strerror(-err));
 	return err;
 }
 
-int recorder_open(const struct context *ctx, struct recorder **ret, char *reason)
+static int keep_policy(struct recorder_file *f, const struct recorder_part *policy)
 {
-	struct recorder *r = calloc(1, sizeof(*r));
 	int err;
 
-	if (!r) {
-		snprintf(reason, RECORDER_REASON_SIZE, "no memory");
-		return -ENOMEM;
+	if (f->policy && strlen(f->policy) == policy->len && !memcmp(f->policy, policy->data, policy->len))
+		return 0;
+	err = recording_put(f->file, RECORDING_POLICY, policy->data, policy->len);
+	free(f->policy);
+	f->policy = err ? NULL : strndup(policy->data, policy->len);
+	return err;
+}
+
+static int keep(struct recorder_file *f, const struct recorder_part *parts, char *reason)
+{
+	int err = 0;
+
+	if (!f->file || recording_full(f->file))
+		err = begin_file(f, reason);
+	if (err)
+		return err;
+	err = keep_policy(f, &parts[0]);
+	if (!err)
+		err = recording_put(f->file, RECORDING_LOOK, parts[1].data, parts[1].len);
+	if (!err)
+		err = recording_put(f->file, RECORDING_OUTCOME, parts[2].data, parts[2].len);
+	if (err)
+		snprintf(reason, RECORDER_REASON_SIZE, "this cycle is missing in the recording %.300s: %s",
+			 f->path, strerror(-err));
+	return err;
+}
+
+static void split(const char *data, size_t len, struct recorder_part parts[3])
+{
+	size_t n, part;
+
+	for (n = 0; n < 3; n++) {
+		parts[n] = (struct recorder_part){ "", 0 };
+		if (len < sizeof(part))
+			continue;
+		memcpy(&part, data, sizeof(part));
+		parts[n] = (struct recorder_part){ data + sizeof(part), part };
+		data += sizeof(part) + part;
+		len -= sizeof(part) + part;
 	}
+}
+
+static void handle(void *ctx, uint32_t op, const char *data, size_t len, struct disk_answer *ret)
+{
+	struct recorder_file *f = ctx;
+	char reason[RECORDER_REASON_SIZE] = "";
+	struct recorder_part parts[3];
+
+	split(data, len, parts);
+	ret->err = op == RECORDER_OPEN ? begin_file(f, reason) : keep(f, parts, reason);
+	if (ret->err) {
+		ret->data = strdup(reason);
+		ret->len = ret->data ? strlen(reason) : 0;
+	}
+}
+
+/* --- on the loop -------------------------------------------------------------------- */
+
+static void on_opened(void *ctx, int err, const char *data, size_t len)
+{
+	struct recorder *r = ctx;
+
+	r->opened = true;
+	r->err = err;
+	if (err)
+		snprintf(r->reason, sizeof(r->reason), "%s", len ? data : strerror(-err));
+}
+
+static void on_kept(void *ctx, int err, const char *data, size_t len)
+{
+	struct recorder *r = ctx;
+
+	if (err)
+		problem_set(&r->ctx->problem, "%s", len ? data : strerror(-err));
+}
+
+int recorder_open(struct context *ctx, struct recorder **ret, char *reason)
+{
+	const struct config *config = ctx->config;
+	static struct recorder_file file;	/* the disk process has its own copy */
+	struct recorder *r = calloc(1, sizeof(*r));
+	int err = -ENOMEM;
+
+	snprintf(reason, RECORDER_REASON_SIZE, "no memory, or no process, to record");
+	if (!r)
+		return err;
 	r->ctx = ctx;
-	err = begin_file(r, reason);
+	snprintf(file.path, sizeof(file.path), "%s", config->record);
+	snprintf(file.origin, sizeof(file.origin), "host=%s\nboot_id=%s\n", ctx->host, ctx->boot_id);
+	file.max_bytes = (uint64_t)config->record_mib << 20;
+	err = disk_new(ctx->event, handle, &file, &r->disk);
+	if (!err)
+		err = disk_call(r->disk, RECORDER_OPEN, NULL, 0, on_opened, r);
 	if (err)
 		recorder_close(r);
 	else
@@ -56,23 +162,20 @@ int recorder_open(const struct context *ctx, struct recorder **ret, char *reason
 	return err;
 }
 
-static int keep_policy(struct recorder *r)
+const bool *recorder_opened(const struct recorder *r)
 {
-	char *text = config_policy_text(r->ctx->config);
-	int err;
+	return &r->opened;
+}
 
-	if (!text)
-		return -ENOMEM;
-	if (r->policy && !strcmp(text, r->policy)) {
-		free(text);
-		return 0;
-	}
-	err = recording_put(r->file, RECORDING_POLICY, text, strlen(text));
-	free(r->policy);
-	r->policy = err ? NULL : text;
-	if (err)
-		free(text);
-	return err;
+int recorder_error(const struct recorder *r, const char **ret_reason)
+{
+	*ret_reason = r->reason;
+	return r->err;
+}
+
+size_t recorder_pending(const struct recorder *r)
+{
+	return disk_pending(r->disk);
 }
 
 static enum look_fate fate_of(const struct recorder_cycle *c, const struct decision *d)
@@ -84,7 +187,7 @@ static enum look_fate fate_of(const struct recorder_cycle *c, const struct decis
 		[RECEIPT_UNVERIFIED] = LOOK_UNVERIFIED,
 		[RECEIPT_GONE] = LOOK_GONE,
 		[RECEIPT_DRY] = LOOK_WOULD,
-		/* Only of an earlier monitor's intents, which no cycle of this one has. */
+		/* Nobody knows, and no more is claimed. */
 		[RECEIPT_UNKNOWN] = LOOK_SURVIVED,
 	};
 	size_t i;
@@ -95,13 +198,12 @@ static enum look_fate fate_of(const struct recorder_cycle *c, const struct decis
 	return LOOK_STAYED;
 }
 
-static int keep_outcome(struct recorder *r, const struct recorder_cycle *c)
+/* Return: 0 or -ENOMEM; what was encoded is the caller's to free in any case. */
+static int encode_outcome(const struct recorder_cycle *c, struct look_bytes *bytes)
 {
 	const struct plan *plan = c->judgement ? c->judgement->plan : NULL;
 	struct look_outcome o = { .mode = c->brake->mode, .decided = plan };
-	struct look_bytes bytes = { 0 };
 	size_t i;
-	int err;
 
 	snprintf(o.why, sizeof(o.why), "%s", c->brake->why);
 	if (plan) {
@@ -119,34 +221,53 @@ static int keep_outcome(struct recorder *r, const struct recorder_cycle *c)
 			.fate = d->rule == RULE_SURPLUS ? (uint8_t)fate_of(c, d) : LOOK_STAYED,
 		};
 	}
-	look_encode_outcome(&o, &bytes);
-	err = bytes.failed ? -ENOMEM : recording_put(r->file, RECORDING_OUTCOME, bytes.data, bytes.len);
-	free(bytes.data);
+	look_encode_outcome(&o, bytes);
 	free(o.verdicts);
+	return bytes->failed ? -ENOMEM : 0;
+}
+
+static int send_parts(struct recorder *r, const struct recorder_part parts[3])
+{
+	size_t n, len = 0;
+	char *message, *at;
+	int err;
+
+	for (n = 0; n < 3; n++)
+		len += sizeof(parts[n].len) + parts[n].len;
+	message = malloc(len);
+	if (!message)
+		return -ENOMEM;
+	for (n = 0, at = message; n < 3; n++) {
+		memcpy(at, &parts[n].len, sizeof(parts[n].len));
+		memcpy(at + sizeof(parts[n].len), parts[n].data, parts[n].len);
+		at += sizeof(parts[n].len) + parts[n].len;
+	}
+	err = disk_call(r->disk, RECORDER_KEEP, message, len, on_kept, r);
+	free(message);
 	return err;
 }
 
 int recorder_keep(struct recorder *r, const struct recorder_cycle *c, char *reason)
 {
-	struct look_bytes bytes = { 0 };
-	int err = 0;
+	struct look_bytes look = { 0 }, outcome = { 0 };
+	char *policy = config_policy_text(r->ctx->config);
+	int err = policy ? encode_outcome(c, &outcome) : -ENOMEM;
 
-	if (!r->file || recording_full(r->file))
-		err = begin_file(r, reason);
-	if (err)
-		return err;
-	err = keep_policy(r);
-	if (!err) {
-		look_encode(&c->look, &bytes);
-		err = bytes.failed ? -ENOMEM :
-				     recording_put(r->file, RECORDING_LOOK, bytes.data, bytes.len);
-		free(bytes.data);
-	}
+	look_encode(&c->look, &look);
+	if (look.failed)
+		err = -ENOMEM;
 	if (!err)
-		err = keep_outcome(r, c);
+		err = send_parts(r, (const struct recorder_part[3]){
+					    { policy, strlen(policy) },
+					    { (const char *)look.data, look.len },
+					    { (const char *)outcome.data, outcome.len } });
 	if (err)
 		snprintf(reason, RECORDER_REASON_SIZE, "this cycle is missing in the recording %.300s: %s",
-			 r->ctx->config->record, strerror(-err));
+			 r->ctx->config->record,
+			 err == -EBUSY ? "its disk does not keep up" : strerror(-err));
+	free(policy);
+	free(look.data);
+	free(outcome.data);
 	return err;
 }
 
@@ -154,7 +275,6 @@ void recorder_close(struct recorder *r)
 {
 	if (!r)
 		return;
-	recording_close(r->file);
-	free(r->policy);
+	disk_free(r->disk);
 	free(r);
 }

@@ -17,9 +17,21 @@ struct recorder;
  * @ret: the recorder; the caller closes it
  * @reason: on failure, one line for the user (RECORDER_REASON_SIZE)
  *
+ * The file is written by a process of its own, forked here, so before there are threads: its
+ * disk may hang.  Whether it could be made is known once recorder_opened() is true.
+ *
  * Return: 0 or negative errno.
  */
-int recorder_open(const struct context *ctx, struct recorder **ret, char *reason);
+int recorder_open(struct context *ctx, struct recorder **ret, char *reason);
+
+/* True once it is known whether the file could be made. */
+const bool *recorder_opened(const struct recorder *r);
+
+/* Whether it could: 0, or negative errno with a line for the user. */
+int recorder_error(const struct recorder *r, const char **ret_reason);
+
+/* Cycles that are not in the file yet. */
+size_t recorder_pending(const struct recorder *r);
 
 /* One cycle, as it went. */
 struct recorder_cycle {
@@ -29,7 +41,10 @@ struct recorder_cycle {
 	const struct act_result *act;		/* NULL: it was not carried out */
 };
 
-/* Return: 0; or negative errno with @reason: this cycle is missing in the recording. */
+/*
+ * Has a cycle in the file.  What goes wrong there is the context's problem later.
+ * Return: 0; or negative errno with @reason: this cycle is missing in the recording.
+ */
 int recorder_keep(struct recorder *r, const struct recorder_cycle *c, char *reason);
 
 /* NULL is no error. */

@@ -71,7 +71,7 @@ def timed(rival, containers):
 
 def by_monitor():
     # The second for a machine so slow that the first one's plan is old and is refused.
-    cycles, said = monitor("--no-bpf", "--interval", "8", "--cycles", "2", "--keep-high", "0",
+    cycles, said = monitor("--no-bpf", "--interval", "20", "--cycles", "2", "--keep-high", "0",
                            "--keep-low", "0")
     cycle = next((c for c in cycles if c["killed"]), cycles[-1])
     if cycle["killed"] != TEN or not all(

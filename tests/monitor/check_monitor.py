@@ -18,15 +18,7 @@ import zlib
 
 sys.dont_write_bytecode = True
 from stand import (MONITOR, NOTHING_KEPT, PATIENCE_S, TAKEN, Container, boottime_us, container_id, equal,
-                   inspected, nothing_removed, one_line, rules, run_tests, true)
-
-
-def wait_until(good, what):
-    """For what no event tells of."""
-    end = time.monotonic() + PATIENCE_S
-    while not good():
-        true(time.monotonic() < end, what)
-        time.sleep(0.01)
+                   inspected, nothing_removed, one_line, rules, run_tests, true, wait_until)
 
 
 def open_intents(stand):

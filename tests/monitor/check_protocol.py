@@ -8,15 +8,15 @@ Usage: check_protocol.py [NAME]..."""
 import json
 import os
 import re
-import select
+import resource
 import signal
-import subprocess
+import socket
 import sys
 import threading
 import time
 
 sys.dont_write_bytecode = True
-from stand import (FAULTS, NOTHING_KEPT, PATIENCE_S, TAKEN, Container, actions_of, equal, inspected, of,
+from stand import (FAULTS, NOTHING_KEPT, PATIENCE_S, Container, actions_of, equal, inspected, of,
                    outcome, preload, rules, run_tests, slots, stopped, true, write_legacy_intents)
 
 PROTECTED = {"Labels": {"sysinfo.protect": "true"}}
@@ -482,6 +482,240 @@ def test_s8_no_batch_blocks_others(stand):
     left = sorted(n for n in os.listdir(stand.spool) if n[0] in "0r")
     equal([n for n in left if "-logs.json" in n], [f"{n:020d}-logs.json" for n in (1, 3, 4)] + [
         f"refused-{2:020d}-logs.json"], "what is left")
+
+
+# --- Answers that come late, and requests in the middle of a step ------------------------
+
+DEAF = ("sh", "-c", "trap '' TERM; exec sleep 1000")
+
+
+def test_damaged_slot_is_kept(stand):
+    """What the newer slot says is lost, which is told, and it is not written over."""
+    stand.log_server()
+    victim = stand.container(1)
+    stand.monitor("--json", *NOTHING_KEPT, program=FAULTS, env={"MONITOR_FAULT": "held"}).end(-signal.SIGKILL)
+    stand.monitor("--json", "--cycles", "1", "--keep-low", "9").end(0)
+    numbers = {}
+    for name in ("intent.json", "intent.2.json"):
+        with open(f"{stand.spool}/{name}", "rb") as file:
+            numbers[name] = int(file.readline().split()[2])
+    newest = max(numbers, key=numbers.get)
+    with open(f"{stand.spool}/{newest}", "r+b") as file:
+        file.write(b"#")
+    monitor = stand.monitor("--json", "--cycles", "1", "--keep-low", "9").end(0)
+    true("one of the two slots of intents" in b"".join(monitor.err).decode(), monitor.err)
+    (kept,) = [n for n in os.listdir(stand.spool) if n.startswith("broken-")]
+    with open(f"{stand.spool}/{kept}", "rb") as file:
+        true(file.read().startswith(b"#ysinfo-intents"), "it is kept as it was")
+    equal(victim.lives(), True, "lives")
+
+
+def test_no_descriptor_is_no_reason_to_go_by_the_id(stand):
+    """Whose group can't be opened is spared; it is not removed by the runtime unseen."""
+    stand.log_server()
+    victims = [stand.container(n) for n in range(30)]
+    monitor = stand.monitor("--json", "--kills-per-cycle", "99", "--interval", "14", *NOTHING_KEPT, program=FAULTS,
+                            env={"MONITOR_PAUSE": "intended"})
+    stopped(monitor)
+    used = max(int(n) for n in os.listdir(f"/proc/{monitor.process.pid}/fd"))
+    resource.prlimit(monitor.process.pid, resource.RLIMIT_NOFILE, (used + 20, used + 20))
+    monitor.process.send_signal(signal.SIGCONT)
+    cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a plan")
+    monitor.end(0, signal.SIGTERM)
+    spared = [v for v in victims if v.lives()]
+    true(0 < len(spared) < 30, f"{len(spared)} of 30 are spared")
+    equal([p for p in stand.engine.seen("DELETE") for v in spared if v.id in p], [], "removals of what lives")
+    true(all(outcome(cycle, v).startswith("survived: ") for v in spared), [outcome(cycle, v) for v in spared])
+
+
+def second_batch(stand, on_first):
+    """A plan of 131, of which the last three are confirmed only after the timer of the first
+    128 has passed."""
+    victims = [stand.container(n, listed={"Image": f"image-{n}"}) for n in range(131)]
+    lock, confirmed, told = threading.Lock(), [], []
+
+    def on_inspect(handler):
+        with lock:
+            confirmed.append(handler.path)
+            late = len(confirmed) > 128
+            if late and not told:
+                told.append(on_first())
+        if late:
+            stand.engine.ended.wait(2.5)
+
+    stand.engine.on_inspect = on_inspect
+    return victims
+
+
+def test_disarmed_while_the_second_batch_is_confirmed(stand):
+    stand.log_server()
+    victims = second_batch(stand, lambda: monitor.process.send_signal(signal.SIGUSR1))
+    monitor = stand.monitor("--json", "--kills-per-cycle", "200", "--interval", "14", *NOTHING_KEPT)
+    cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a plan")
+    equal((cycle["mode"], cycle["killed"]), ("disarmed", 128), "mode, killed")
+    monitor.end(0, signal.SIGTERM)
+    equal(sum(v.lives() for v in victims), 3, "how many live")
+
+
+def test_second_batch_is_slow(stand):
+    """What the first one's timer does is the first one's."""
+    server = stand.log_server()
+    victims = second_batch(stand, lambda: None)
+    monitor = stand.monitor("--json", "--kills-per-cycle", "200", "--interval", "14", *NOTHING_KEPT)
+    cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a plan")
+    equal((cycle["killed"], sum(v.lives() for v in victims)), (131, 0), "killed, lives")
+    monitor.end(0, signal.SIGTERM)
+    equal(sorted(r["action"] for r in server.records("logs")), ["killed"] * 131, "records")
+
+
+def test_answer_to_the_stop_signal_comes_after_the_kill(stand):
+    """Its grace is over by then: it is killed, removed once, and recorded once."""
+    server = stand.log_server()
+    for number, answer in enumerate(((204, b""), (409, b'{"message":"not running"}')), 1):
+        victim = stand.container(number, command=DEAF)
+        answered = threading.Event()
+
+        def on_post(handler, victim=victim, answer=answer, answered=answered):
+            if "/kill?" in handler.path:
+                victim.child.wait(PATIENCE_S)
+                answered.set()
+                return answer
+            # The removal begins when that answer is there.
+            return answered.wait(PATIENCE_S) and None
+
+        stand.engine.on_post = on_post
+        stand.monitor("--json", "--cycles", "1", "--grace", "1", "--interval", "2", *NOTHING_KEPT).end(0)
+        equal([p for p in stand.engine.seen("DELETE") if victim.id in p], [f"/containers/{victim.id}"], "removals")
+        (record,) = of(server.records("logs"), victim)
+        true(record["action"] == "killed" and "removed by the runtime" in record["evidence"], record)
+
+
+def test_disarmed_between_two_kills_in_a_grace(stand):
+    victims = [stand.container(n, command=DEAF) for n in (1, 2, 3)]
+    monitor = stand.monitor("--json", "--grace", "1", "--interval", "5", *NOTHING_KEPT, program=FAULTS,
+                            env={"MONITOR_PAUSE": "first-killed"})
+    stopped(monitor)
+    monitor.process.send_signal(signal.SIGUSR1)
+    monitor.process.send_signal(signal.SIGCONT)
+    cycle = monitor.wait_cycle(lambda c: c.get("surplus"), "a plan")
+    monitor.end(0, signal.SIGTERM)
+    equal((cycle["killed"], [v.lives() for v in victims]), (1, [False, True, True]), "killed, lives")
+
+
+def test_disarmed_when_the_grace_ends(stand):
+    """Both are there when the monitor next looks: the request, and the end of the grace."""
+    victims = [stand.container(n, command=DEAF) for n in (1, 2, 3)]
+    asked = threading.Semaphore(0)
+    stand.engine.on_post = lambda handler: "/kill?" in handler.path and (asked.release() or (204, b""))
+    monitor = stand.monitor("--json", "--grace", "2", "--interval", "8", *NOTHING_KEPT)
+    for _ in victims:
+        true(asked.acquire(timeout=PATIENCE_S), "the stop signals")
+    monitor.process.send_signal(signal.SIGSTOP)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(stand.spool + "/control.sock")
+        client.sendall(b"disarm\n")
+        # Longer than the grace, which goes on while the monitor stands.
+        stand.engine.ended.wait(2.5)
+        monitor.process.send_signal(signal.SIGCONT)
+        client.settimeout(PATIENCE_S)
+        equal(json.loads(client.recv(65536))["mode"], "disarmed", "the answer")
+    monitor.wait_cycle(lambda c: c.get("surplus") and c["mode"] == "disarmed", "its cycle")
+    monitor.end(0, signal.SIGTERM)
+    equal([v.lives() for v in victims], [True] * 3, "lives")
+
+
+def test_policy_that_is_switched_off_late(stand):
+    """The runtime does it, and says so too late: it is set back where the victim is spared."""
+    victim = stand.container(1)
+    begun = threading.Event()
+
+    def update(policy):
+        if policy == "no":
+            begun.set()
+            stand.engine.ended.wait(4)
+        return 200, b"{}"
+
+    updates = with_policy(stand, victim, "always", update)
+    monitor = stand.monitor("--json", "--interval", "10", *NOTHING_KEPT)
+    true(begun.wait(PATIENCE_S), "the change of the policy")
+    monitor.process.send_signal(signal.SIGUSR1)
+    stand.engine.wait_seen("POST", 2)
+    monitor.end(0, signal.SIGTERM)
+    equal((victim.lives(), updates), (True, ["no", "always"]), "lives, changes of the policy")
+
+
+def test_policy_after_a_reboot(stand):
+    victim = stand.container(1)
+    updates = with_policy(stand, victim, "always", lambda _: (200, b"{}"))
+    stand.monitor("--json", *NOTHING_KEPT, program=FAULTS,
+                  env={"MONITOR_FAULT": "policy-off"}).end(-signal.SIGKILL)
+    write_legacy_intents(stand, [{**i, "boot_id": "11111111-2222-3333-4444-555555555555"} for i in slots(stand)])
+    stand.monitor("--json", "--cycles", "2", "--keep-low", "9").end(0)
+    equal(updates, ["no", "always"], "changes of the policy")
+
+
+def test_one_content_though_the_policy_is_set_back_late(stand):
+    """The end concludes it; the runtime's answer comes while its batch is being written."""
+    server = stand.fake_log_server(lambda n, path, records: (200, json.dumps(
+        {"received": True, "stored": len(records), "duplicates": 0}).encode()))
+    victim = stand.container(1)
+    begun = threading.Event()
+
+    def update(policy):
+        if policy != "no":
+            begun.set()
+            stand.engine.ended.wait(0.8)
+        return 200, b"{}"
+
+    with_policy(stand, victim, "always", update)
+    stand.engine.on_delete = lambda _: (500, b'{"message":"boom"}')
+    monitor = stand.monitor("--json", "--interval", "5", *NOTHING_KEPT, env=disk_of(stand, "-logs.json"))
+    true(begun.wait(PATIENCE_S), "the policy is set back")
+    touch(stand.path("hold"))
+    monitor.process.send_signal(signal.SIGTERM)
+    stand.engine.ended.wait(1.1)
+    os.unlink(stand.path("hold"))
+    monitor.end(0)
+    stand.monitor("--json", "--cycles", "1", "--keep-low", "9").end(0)
+    contents = {json.dumps(r) for path, records in server.posts if path == "/logs" for r in records}
+    equal(len(contents), 1, f"contents of one event: {contents}")
+
+
+def test_reload_in_the_middle_of_an_act(stand):
+    """Its cycle is told by then; the recording goes on."""
+    stand.log_server()
+    first, second = stand.container(1), stand.container(2)
+    stand.engine.on_list = lambda _: (200, b"[]")
+    monitor = stand.monitor("--json", "--interval", "2", "--record", stand.path("recording"), *NOTHING_KEPT,
+                            env=disk_of(stand, "intent"))
+    monitor.wait_cycle(lambda c: rules(c), "it has started")
+    touch(stand.path("hold"))
+    stand.engine.on_list = lambda _: (200, json.dumps([first.listed()]).encode())
+    wait_file(stand.path("mark"))
+    monitor.process.send_signal(signal.SIGHUP)
+    monitor.wait_line(rb"^monitor: reloaded")
+    stand.engine.on_list = lambda _: None
+    os.unlink(stand.path("hold"))
+    first.child.wait(PATIENCE_S)
+    second.child.wait(PATIENCE_S)
+    monitor.end(0, signal.SIGTERM)
+    equal(stand.run("replay", stand.path("recording"))[0], 0, "the recording can be replayed")
+
+
+def test_disk_process_is_killed(stand):
+    """Without it nothing can be intended or recorded: the monitor ends, and says why."""
+    victim = stand.container(1)
+    stand.engine.on_post = lambda handler: "hang" if "/wait?" in handler.path else None
+    monitor = stand.monitor("--json", *NOTHING_KEPT)
+    stand.engine.wait_seen("POST")
+    with open(f"/proc/{monitor.process.pid}/task/{monitor.process.pid}/children") as file:
+        for child in file.read().split():
+            with open(f"/proc/{child}/comm") as name:
+                if name.read() == "monitor-disk\n":
+                    os.kill(int(child), signal.SIGKILL)
+    monitor.end(1)
+    true("the process that writes the spool has ended" in monitor.text(), monitor.text()[-500:])
+    true(not victim.lives(), "the victim")
 
 
 # --- A crash at every step, and the books ------------------------------------------------

@@ -10,8 +10,6 @@ import fcntl
 import json
 import os
 import pty
-import re
-import select
 import signal
 import socket
 import subprocess
@@ -21,7 +19,7 @@ import threading
 import time
 
 sys.dont_write_bytecode = True
-from stand import (MONITOR, NOTHING_KEPT, PATIENCE_S, Container, equal, inspected, preload, rules,
+from stand import (MONITOR, NOTHING_KEPT, PATIENCE_S, equal, inspected, preload, rules,
                    run_tests, true)
 
 PROTECTED = {"Labels": {"sysinfo.protect": "true"}}
@@ -492,6 +490,63 @@ def test_nonsense(stand):
                 answer = client.recv(4096)
                 true(not answer or b"error" in answer, (words, answer))
     equal(ask(stand, "status")["mode"], "armed", "the mode")
+    monitor.end(0, signal.SIGTERM)
+
+
+def test_disarm_is_the_last_of_what_waits(stand):
+    """Nobody can tell which of two waiting signals was sent first: it stops."""
+    for signals in ((signal.SIGUSR1, signal.SIGUSR2), (signal.SIGUSR2, signal.SIGUSR1)):
+        monitor = stand.monitor("--json", "--keep-low", "9")
+        monitor.wait_cycle(lambda c: "containers" in c, "it runs")
+        monitor.process.send_signal(signal.SIGSTOP)
+        for number in signals:
+            monitor.process.send_signal(number)
+        monitor.process.send_signal(signal.SIGCONT)
+        monitor.wait_cycle(lambda c: c["mode"] == "disarmed", "disarmed")
+        equal(ask(stand, "arm")["mode"], "armed", "by hand again")
+        monitor.end(0, signal.SIGTERM)
+
+
+def test_places_are_not_kept_by_those_who_wait(stand):
+    """More clients than places, and root is answered."""
+    monitor = stand.monitor("--json", "--keep-low", "9")
+    monitor.wait_cycle(lambda c: "containers" in c, "it runs")
+    with contextlib.ExitStack() as clients:
+        for _ in range(300):
+            client = clients.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(stand.spool + "/control.sock")
+            client.send(b"status")
+        equal(ask(stand, "status")["mode"], "armed", "an answer")
+    monitor.end(0, signal.SIGTERM)
+
+
+def test_control_socket_of_another(stand):
+    """A monitor that runs keeps its socket, whoever else names the same path."""
+    shared = stand.path("control.sock")
+    first = stand.monitor("--json", "--keep-low", "9", "--control", shared)
+    first.wait_cycle(lambda c: "containers" in c, "it runs")
+    status, _, err = stand.run(*stand.options(), "--no-generator", "--dry-run", "--cycles", "1",
+                               "--spool", stand.path("other"), "--control", shared)
+    true(status == 0 and f"no control socket at {shared}" in err, err)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(shared)
+        client.sendall(b"status\n")
+        true(client.recv(1000), "the first one answers")
+    first.end(0, signal.SIGTERM)
+    true(not os.path.exists(shared), "its own socket is removed")
+
+
+def test_half_closed(stand):
+    """A client that has said all that it wants, and shuts its half, is answered."""
+    stand.container(1)
+    monitor = stand.monitor("--json", "--keep-low", "9")
+    monitor.wait_cycle(lambda c: True, "a cycle")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(PATIENCE_S)
+        client.connect(stand.spool + "/control.sock")
+        client.sendall(b"disarm\n")
+        client.shutdown(socket.SHUT_WR)
+        equal(json.loads(client.recv(65536))["mode"], "disarmed", "the answer")
     monitor.end(0, signal.SIGTERM)
 
 

@@ -50,6 +50,14 @@ def true(value, what):
         raise AssertionError(what)
 
 
+def wait_until(good, what):
+    """For what no event tells of."""
+    end = time.monotonic() + PATIENCE_S
+    while not good():
+        true(time.monotonic() < end, what)
+        time.sleep(0.01)
+
+
 def container_id(number):
     return f"{number:012x}".ljust(64, "c")
 

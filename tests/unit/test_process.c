@@ -416,31 +416,6 @@ static void grandchild_holds_the_output(void **state)
 	free_result(&r);
 }
 
-static void abandoned(void **state)
-{
-	char *argv[] = { "sh", "-c", (char *)waits_for_go, NULL };
-	struct process_options o = { .argv = argv, .timeout_ms = 20, .kill_late = true };
-	struct fixture *f = *state;
-	struct result r = { 0 };
-	struct process *p;
-	int fd = open_fifo(), go;
-
-	o.done = keep_result;
-	o.ctx = &r;
-	process_abandon(NULL);
-	assert_int_equal(process_start(f->event, &o, &p), 0);
-	read_ready(fd);
-	process_abandon(p);
-	assert_true(sd_event_run(f->event, 50000) >= 0);
-	assert_false(is_hung_up(fd, 0));
-	go = open("go", O_WRONLY | O_CLOEXEC);
-	assert_int_equal(write(go, "\n", 1), 1);
-	run_until_reaped(f->event);
-	assert_int_equal(r.times, 0);
-	close(go);
-	close(fd);
-}
-
 /* The loop ends before the process: nothing leaks, nobody is told, it goes on. */
 static void loop_that_ends_before(void **state)
 {
@@ -464,37 +439,6 @@ static void loop_that_ends_before(void **state)
 	assert_int_equal(r.times, 0);
 	close(go);
 	close(fd);
-}
-
-static void abandon_from_done(void *ctx, int status, const char *out, size_t out_len,
-			      const char *err)
-{
-	struct process **p = ctx;
-
-	(void)out;
-	(void)out_len;
-	(void)err;
-	assert_int_equal(status, 0);
-	process_abandon(*p);
-	*p = NULL;
-}
-
-static void abandoned_from_done(void **state)
-{
-	char *argv[] = { "true", NULL };
-	struct process *p;
-	struct process_options o = { .argv = argv, .done = abandon_from_done, .ctx = &p };
-	struct fixture *f = *state;
-	double end = now_ms() + PATIENCE_MS;
-
-	assert_int_equal(process_start(f->event, &o, &p), 0);
-	while (p) {
-		assert_true(now_ms() < end);
-		assert_true(sd_event_run(f->event, 1000000) >= 0);
-	}
-	o.done = NULL;
-	assert_int_equal(process_start(f->event, &o, NULL), 0);
-	run_until_reaped(f->event);
 }
 
 static void many_at_once(void **state)
@@ -699,9 +643,7 @@ int main(void)
 		TEST(late_and_left),
 		TEST(loop_that_is_late),
 		TEST(grandchild_holds_the_output),
-		TEST(abandoned),
 		TEST(loop_that_ends_before),
-		TEST(abandoned_from_done),
 		TEST(many_at_once),
 		TEST(environment),
 		TEST(as_at_the_start),

@@ -54,7 +54,6 @@ static void whole_answer(void **state)
 	assert_int_equal(r.pid, 4711);
 	assert_string_equal(r.policy, "on-failure");
 	assert_int_equal(r.max_retries, 5);
-	assert_true(r.auto_remove);
 	assert_string_equal(r.stop_signal, "SIGQUIT");
 	assert_true(r.protected_now);
 }
@@ -79,7 +78,6 @@ static void nothing_told(void **state)
 		assert_int_equal(r.pid, 0);
 		assert_string_equal(r.policy, "");
 		assert_int_equal(r.max_retries, 0);
-		assert_false(r.auto_remove);
 		assert_string_equal(r.stop_signal, "SIGTERM");
 		assert_false(r.protected_now);
 	}
@@ -134,7 +132,7 @@ static void refused(void **state)
 		"{'State':{'Restarting':''}}", "{'State':{'Running':true,'Running':false}}",
 		"{'State':{'Pid':'1'}}", "{'State':{'Pid':-1}}", "{'State':{'Pid':1.5}}",
 		"{'State':{'Pid':4294967296}}", "{'State':{'Pid':1e300}}", "{'HostConfig':[]}",
-		"{'HostConfig':{'AutoRemove':'false'}}", "{'HostConfig':{'RestartPolicy':'no'}}",
+		"{'HostConfig':{'RestartPolicy':'no'}}",
 		"{'HostConfig':{'RestartPolicy':{'Name':7}}}",
 		"{'HostConfig':{'RestartPolicy':{'MaximumRetryCount':-1}}}", "{'Config':''}",
 		"{'Config':{'Labels':[]}}", "{'Config':{'Labels':'sysinfo.protect'}}",

@@ -22,8 +22,11 @@
  * descriptors is what a process usually may have.  Others come when these are dead.
  */
 #define BATCH_MAX 128
-/* An inspected container takes a loaded runtime some 100 ms; then the plan is better made anew. */
-#define CONFIRM_TIMEOUT_MS 3000
+/*
+ * An inspected container takes a loaded runtime some 100 ms.  Who gets no answer in a quarter of
+ * the interval stays, so that the plan is still current for the others.
+ */
+#define ANSWER_TIMEOUT_MS 3000
 #define POLICY_TIMEOUT_MS 3000
 /* A runtime answers this at once, or is in trouble; the grace goes on meanwhile. */
 #define SIGNAL_TIMEOUT_MS 5000
@@ -723,12 +726,12 @@ static void doubt(struct intent *i, const char *reason)
 
 static const char *doubt_of(const struct intent *i, const struct runtime_inspect *answer)
 {
-	if (*answer->id && strcmp(answer->id, i->id))
+	if (*answer->id && strcmp(answer->id, i->id) != 0)
 		return "the runtime answers for another container";
 	if (answer->protected_now)
 		return "the runtime says by now that it is protected";
-	if (!answer->has_state)
-		return NULL;
+	if (!*answer->id || !answer->has_state)
+		return "the runtime's answer does not say that it runs";
 	if (answer->paused)
 		return "the runtime has paused it meanwhile";
 	if (answer->restarting || answer->dead || !answer->running)
@@ -757,6 +760,13 @@ static void on_confirmed(void *ctx, const struct runtime_inspect *answer, const 
 		act_intend(b);
 }
 
+static long answer_timeout_ms(const struct batch *b)
+{
+	long quarter_ms = b->act->ctx->config->interval_s * 250;
+
+	return quarter_ms < ANSWER_TIMEOUT_MS ? quarter_ms : ANSWER_TIMEOUT_MS;
+}
+
 static void act_confirm(struct batch *b)
 {
 	size_t n;
@@ -765,7 +775,7 @@ static void act_confirm(struct batch *b)
 	for (n = 0; n < b->count; n++) {
 		struct intent *i = b->rest[n];
 
-		if (runtime_inspect(&b->act->ctx->runtime, i->id, CONFIRM_TIMEOUT_MS, on_confirmed, i)) {
+		if (runtime_inspect(&b->act->ctx->runtime, i->id, answer_timeout_ms(b), on_confirmed, i)) {
 			doubt(i, "there was no memory to ask the runtime");
 			continue;
 		}
@@ -881,6 +891,7 @@ static void act_intend(struct batch *b)
 		check_finished(a);
 		return;
 	}
+	fault_point("confirmed");
 	if (is_called_off(a)) {
 		give_up(b, RECEIPT_CALLED_OFF);
 		return;
@@ -940,7 +951,7 @@ static void act_policy_off(struct batch *b)
 		struct intent *i = b->rest[n];
 
 		if (!comes_back(i) || runtime_set_policy(&b->act->ctx->runtime, i->id, "no", 0,
-							 POLICY_TIMEOUT_MS, on_policy_off, i))
+							 answer_timeout_ms(b), on_policy_off, i))
 			continue;
 		i->questions++;
 		b->answers_left++;
@@ -979,6 +990,9 @@ static bool may_be_told(struct batch *b, size_t n)
 
 	if (is_called_off(b->act))
 		i->receipt.withheld = RECEIPT_CALLED_OFF;
+	/* A grace has its own time. */
+	else if (!i->receipt.stopped && !b->answers_left && is_expired(b))
+		i->receipt.withheld = RECEIPT_EXPIRED;
 	else
 		kill_last_look(&i->handles, &i->receipt);
 	if (i->receipt.found == RECEIPT_EMPTY && i->receipt.stopped) {
@@ -1044,10 +1058,15 @@ static void kill_one(struct batch *b, size_t n, uint64_t lost)
 		return;
 	if (!i->receipt.act_us)
 		i->lost_before = lost;
-	if (i->handles.kill >= 0 && kill_group(&i->handles, &i->receipt, clock_boottime_us()))
+	if (i->handles.kill >= 0 && kill_group(&i->handles, &i->receipt, clock_boottime_us())) {
 		note_told(i);
-	else
+	} else if (i->by_runtime) {
 		kill_by_runtime(b, n);
+	} else {
+		/* For want of descriptors or memory: no reason to go by the id alone. */
+		b->rest[n] = NULL;
+		act_spare(i);
+	}
 }
 
 static void act_kill(struct batch *b)
@@ -1190,6 +1209,7 @@ static void on_empty(struct intent *i)
 		i->receipt.empty_us = clock_boottime_us();
 	i->watch = sd_event_source_disable_unref(i->watch);
 	fault_point("seen-empty");
+	kill_close_empty(&i->handles);
 	note_witness(i);
 	/* What ended by itself, as the witness has it, is not the monitor's to remove. */
 	receipt_conclude(&i->receipt);
@@ -1357,7 +1377,7 @@ static void on_successor_removed(void *ctx, enum runtime_removal result, const c
  */
 static bool remove_successor(struct intent *i)
 {
-	if (!comes_back(i) || i->receipt.policy_off || is_called_off(i->act) ||
+	if (!comes_back(i) || i->receipt.policy_off || i->policy_perhaps_off || is_called_off(i->act) ||
 	    kill_check(i->act->ctx->cgroup_root, &i->group) != RECEIPT_REPLACED)
 		return false;
 	if (runtime_remove(&i->act->ctx->runtime, i->id, true, REMOVE_TIMEOUT_MS, on_successor_removed, i))

@@ -211,8 +211,8 @@ int intents_load(struct intents *all, const char *text, size_t len)
 	cJSON *list = cJSON_ParseWithLengthOpts(text, len + 1, NULL, true);
 	int err = cJSON_IsArray(list) ? 0 : -EBADMSG;
 
-	while (!err && cJSON_GetArraySize(list))
-		err = load_one(all, cJSON_DetachItemFromArray(list, 0));
+	while (!err && list->child)
+		err = load_one(all, cJSON_DetachItemViaPointer(list, list->child));
 	cJSON_Delete(list);
 	/*
 	 * What is read back may be what a failed fsync has left in memory alone: before anything is

@@ -19,15 +19,21 @@
 #define PROCS_MAX (16u << 20)
 #define STATUS_MAX (64u << 10)
 
-void kill_close(struct victim_handles *h)
+void kill_close_empty(struct victim_handles *h)
 {
 	if (h->kill >= 0)
 		close(h->kill);
 	if (h->events >= 0)
 		close(h->events);
+	h->kill = h->events = -1;
+}
+
+void kill_close(struct victim_handles *h)
+{
+	kill_close_empty(h);
 	if (h->group >= 0)
 		close(h->group);
-	*h = (struct victim_handles)VICTIM_HANDLES_NONE;
+	h->group = -1;
 }
 
 static enum receipt_found found_of(const struct victim_group *group, uint64_t inode,
@@ -74,7 +80,7 @@ void kill_open(int cgroup_root, const struct victim_group *group, struct receipt
 	}
 	r->has_memory = !cgroup_memory(ret->group, &r->memory_before);
 	ret->kill = openat(ret->group, "cgroup.kill", O_WRONLY | O_CLOEXEC);
-	/* A plain user may not: then the runtime's forced removal is the kill. */
+	/* A plain user may not, which is no trouble: the runtime's forced removal is the kill. */
 	if (ret->kill < 0 && errno != EACCES && errno != EPERM)
 		snprintf(r->reason, sizeof(r->reason), "cgroup.kill: %s", strerror(errno));
 }
@@ -137,9 +143,12 @@ bool kill_is_allowed(int cgroup_root, const struct victim_group *group)
 	bool allowed;
 	int fd;
 
+	/* That is seen when it is opened to be killed. */
 	if (cgroup_open(cgroup_root, group->path, &fd, &inode))
-		return false;
-	allowed = !faccessat(fd, "cgroup.kill", W_OK, AT_EACCESS);
+		return true;
+	/* Not there before Linux 5.14. */
+	allowed = !faccessat(fd, "cgroup.kill", W_OK, AT_EACCESS) ||
+		  (errno != EACCES && errno != EPERM && errno != EROFS && errno != ENOENT);
 	close(fd);
 	return allowed;
 }

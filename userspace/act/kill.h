@@ -68,6 +68,9 @@ void kill_measure_after(const struct victim_handles *h, struct receipt *r);
 
 void kill_close(struct victim_handles *h);
 
+/* What is not needed any more of a group that is empty: all but the group itself. */
+void kill_close_empty(struct victim_handles *h);
+
 /* What stands where a victim was.  Touches nothing. */
 enum receipt_found kill_check(int cgroup_root, const struct victim_group *group);
 

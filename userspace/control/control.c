@@ -44,6 +44,7 @@ struct control {
 	control_status_fn *status;
 	void *status_ctx;
 	char *path;
+	ino_t inode;		/* of the socket's name: another's is not removed */
 	int fd;
 	sd_event_source *source;
 	sd_event_source *timer;
@@ -120,6 +121,18 @@ static void refuse(struct client *c)
 	drop(c);
 }
 
+/* Once: who comes later is answered with the first. */
+static void start_timer(struct control *k)
+{
+	int enabled = SD_EVENT_OFF;
+
+	sd_event_source_get_enabled(k->timer, &enabled);
+	if (enabled != SD_EVENT_OFF)
+		return;
+	sd_event_source_set_time_relative(k->timer, DURABLE_WAIT_US);
+	sd_event_source_set_enabled(k->timer, SD_EVENT_ONESHOT);
+}
+
 static void carry_out(struct client *c)
 {
 	struct operator *o = c->control->ctx->operator;
@@ -138,8 +151,7 @@ static void carry_out(struct client *c)
 		return;
 	}
 	c->waits = true;
-	sd_event_source_set_time_relative(c->control->timer, DURABLE_WAIT_US);
-	sd_event_source_set_enabled(c->control->timer, SD_EVENT_ONESHOT);
+	start_timer(c->control);
 }
 
 void control_answer_waiting(struct control *k)
@@ -153,9 +165,12 @@ void control_answer_waiting(struct control *k)
 
 static int on_timer(sd_event_source *source, uint64_t at_us, void *ctx)
 {
+	struct control *k = ctx;
+
 	(void)source;
 	(void)at_us;
-	control_answer_waiting(ctx);
+	control_answer_waiting(k);
+	sd_event_source_set_enabled(k->source, SD_EVENT_ON);
 	return 0;
 }
 
@@ -198,6 +213,14 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *ctx
 	return 0;
 }
 
+/* Who loses his place first: not root, then who came first. */
+static bool is_before(const struct client *a, const struct client *b)
+{
+	if (a->privileged != b->privileged)
+		return !a->privileged;
+	return a->since_us < b->since_us;
+}
+
 /* A free place, or one whose client may lose it.  NULL: there is none. */
 static struct client *place_for(struct control *k, bool privileged)
 {
@@ -207,12 +230,12 @@ static struct client *place_for(struct control *k, bool privileged)
 
 	for (i = 0; i < CLIENTS_MAX; i++) {
 		struct client *c = &k->clients[i];
-		bool may = c->fd >= 0 && !c->waits &&
-			   (now_us - c->since_us > IDLE_US || (privileged && !c->privileged));
+		/* Root comes before its group, and the latest before who has been served the longest. */
+		bool may = c->fd >= 0 && (privileged ? true : !c->waits && now_us - c->since_us > IDLE_US);
 
 		if (c->fd < 0)
 			return c;
-		if (may && (!best || c->since_us < best->since_us))
+		if (may && (!best || is_before(c, best)))
 			best = c;
 	}
 	if (best)
@@ -246,6 +269,11 @@ static void accept_all(struct control *k)
 
 	while ((fd = accept4(k->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
 		take_in(k, fd);
+	/* Without a descriptor the connection would be ready again at once, and again. */
+	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+		sd_event_source_set_enabled(k->source, SD_EVENT_OFF);
+		start_timer(k);
+	}
 }
 
 static int on_connection(sd_event_source *source, int fd, uint32_t events, void *ctx)
@@ -300,6 +328,7 @@ static int listen_at(struct control *k, const char *path, const char *group)
 {
 	struct sockaddr_un at = { 0 };
 	int dir, err = address_of(path, &at, &dir);
+	struct stat st;
 	mode_t mask;
 
 	if (err)
@@ -309,10 +338,17 @@ static int listen_at(struct control *k, const char *path, const char *group)
 		err = -errno;
 		goto out;
 	}
+	/* Somebody listens: another monitor, with another spool. */
+	if (!connect(k->fd, (const struct sockaddr *)&at, sizeof(at)) || errno == EAGAIN) {
+		err = -EADDRINUSE;
+		goto out;
+	}
 	unlink(at.sun_path);
 	mask = umask(0177);
 	err = bind(k->fd, (const struct sockaddr *)&at, sizeof(at)) ? -errno : 0;
 	umask(mask);
+	if (!err && !stat(at.sun_path, &st))
+		k->inode = st.st_ino;
 	if (!err && *group)
 		err = let_group_in(&at, dir, group);
 	if (!err && listen(k->fd, 64))
@@ -362,9 +398,12 @@ static int remove_socket(void *ctx)
 {
 	const struct control *k = ctx;
 	struct sockaddr_un at = { 0 };
+	struct stat st;
 	int dir;
 
-	return address_of(k->path, &at, &dir) || unlink(at.sun_path) ? 1 : 0;
+	if (address_of(k->path, &at, &dir) || stat(at.sun_path, &st) || st.st_ino != k->inode)
+		return 1;
+	return unlink(at.sun_path) ? 1 : 0;
 }
 
 void control_free(struct control *k)

@@ -158,36 +158,33 @@ void operator_arm(struct operator *o, const char *by)
 	changed(o);
 }
 
-static void handle_signals(struct operator *o)
+/*
+ * A signal's number says nothing of when it was sent: of those that wait, and of the requests
+ * on the control socket that wait beside them, to disarm is the last.
+ */
+static void handle_requests(struct operator *o)
 {
+	bool arm = false, disarm = false;
 	enum signals_request request;
 
+	if (o->control)
+		control_poll(o->control);
 	while ((request = signals_next(&o->signals)) != SIGNALS_NONE) {
-		switch (request) {
-		case SIGNALS_END:
-			o->ending = true;
-			break;
-		case SIGNALS_RELOAD:
-			o->reload = true;
-			break;
-		case SIGNALS_DISARM:
-			operator_disarm(o, "SIGUSR1");
-			continue;
-		case SIGNALS_ARM:
-			operator_arm(o, "SIGUSR2");
-			continue;
-		case SIGNALS_NONE:
-			break;
-		}
+		arm |= request == SIGNALS_ARM;
+		disarm |= request == SIGNALS_DISARM;
+		o->ending |= request == SIGNALS_END;
+		o->reload |= request == SIGNALS_RELOAD;
 		operator_notify(o);
 	}
+	if (arm)
+		operator_arm(o, "SIGUSR2");
+	if (disarm)
+		operator_disarm(o, "SIGUSR1");
 }
 
 bool operator_should_continue(struct operator *o)
 {
-	handle_signals(o);
-	if (o->control)
-		control_poll(o->control);
+	handle_requests(o);
 	return !o->ending && o->brake->mode != BRAKE_DISARMED;
 }
 
@@ -196,7 +193,7 @@ static int on_signal(sd_event_source *source, int fd, uint32_t events, void *ctx
 	(void)source;
 	(void)fd;
 	(void)events;
-	handle_signals(ctx);
+	handle_requests(ctx);
 	return 0;
 }
 

@@ -59,6 +59,7 @@ static int spool_parse_start(const char *data, size_t len, struct spool_start_an
 		.batches = (const struct spool_batch *)(data + sizeof(*head)),
 		.batch_count = head->batch_count,
 		.refused_count = head->refused_count,
+		.slot_damaged = head->slot_damaged,
 		.lock_path = head->lock_path,
 	};
 	memcpy(ret->why, head->why, sizeof(ret->why));

@@ -49,6 +49,7 @@ struct spool_start {
 	const struct spool_batch *batches;	/* that wait, by number */
 	size_t batch_count;
 	size_t refused_count;	/* put aside */
+	bool slot_damaged;	/* so was one of the two slots of intents: an intent may be missing */
 	const char *lock_path;	/* absolute; the file whose lock says that a monitor lives */
 };
 

@@ -511,6 +511,11 @@ static int spool_slot_take(struct spool_disk *s, const struct slot *slots, char 
 	text = strndup(slots[best].text, slots[best].len);
 	if (!text)
 		return -ENOMEM;
+	/*
+	 * The other one was damaged, or being written when the machine stopped: what it said may be
+	 * newer, so it is not just written over.
+	 */
+	s->slot_damaged = spool_slot_put_aside(s, slots) != -ENOENT;
 	s->current = best;
 	s->sequence = slots[best].sequence;
 	*ret = text;
@@ -586,6 +591,7 @@ static int spool_disk_start(struct spool_disk *s, struct disk_answer *ret)
 		head.intents_len = len;
 		head.batch_count = scan.count;
 		head.refused_count = scan.refused;
+		head.slot_damaged = s->slot_damaged;
 		err = spool_disk_answer_start(&head, &scan, intents, ret);
 	}
 	free(scan.list);

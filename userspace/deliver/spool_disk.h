@@ -31,6 +31,7 @@ struct spool_start_answer {
 	uint64_t intents_len;
 	uint64_t batch_count;
 	uint64_t refused_count;
+	bool slot_damaged;
 	char why[512];
 	char lock_path[PATH_MAX];
 };
@@ -43,6 +44,7 @@ struct spool_disk {
 	uint64_t next;		/* batch's number */
 	int current;		/* slot of the intents that hold; -1: none */
 	uint64_t sequence;	/* the last that was given to a slot */
+	bool slot_damaged;	/* see struct spool_start */
 };
 
 void spool_disk_init(struct spool_disk *s, const char *path);

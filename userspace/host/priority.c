@@ -9,10 +9,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#define PRIORITY_QUOTE(number) #number
+#define PRIORITY_STRING(number) PRIORITY_QUOTE(number)
+#define PRIORITY_OOM_ADJ_TEXT PRIORITY_STRING(PRIORITY_OOM_ADJ)
+
 #define PRIORITY_FIRST -20
 #define PRIORITY_USUAL 0
 /* sshd and systemd-udevd have -1000: a host without them is worse off than without a warden. */
-#define PRIORITY_OOM_ADJ "-900"
 
 void priority_raise(void)
 {
@@ -38,8 +41,8 @@ static int priority_lower_oom(void)
 
 	if (fd < 0)
 		return 0;
-	if (priority_read_oom(fd) > atoi(PRIORITY_OOM_ADJ))
-		(void)!write(fd, PRIORITY_OOM_ADJ, sizeof(PRIORITY_OOM_ADJ) - 1);
+	if (priority_read_oom(fd) > atoi(PRIORITY_OOM_ADJ_TEXT))
+		(void)!write(fd, PRIORITY_OOM_ADJ_TEXT, sizeof(PRIORITY_OOM_ADJ_TEXT) - 1);
 	adj = priority_read_oom(fd);
 	close(fd);
 	return adj;

@@ -5,6 +5,9 @@
 
 #include <stdbool.h>
 
+/* Of -1000 to 1000: who has the lowest is killed last for want of memory (proc(5)). */
+#define PRIORITY_OOM_ADJ -900
+
 /**
  * priority_raise() - put the calling thread before what shares its cgroup
  *

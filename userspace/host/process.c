@@ -592,11 +592,3 @@ bool process_try(int (*fn)(void *ctx), void *ctx, int timeout_ms)
 	return !waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG) && info.si_code == CLD_EXITED &&
 	       !info.si_status;
 }
-
-void process_abandon(struct process *p)
-{
-	if (!p)
-		return;
-	p->done = NULL;
-	process_drop(&p->late);
-}

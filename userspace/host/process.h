@@ -81,7 +81,4 @@ int process_call(sd_event *event, int (*fn)(void *ctx, int fd), void *fn_ctx, lo
  */
 bool process_try(int (*fn)(void *ctx), void *ctx, int timeout_ms);
 
-/* It goes on by itself, and nobody is told of its end.  NULL is no error. */
-void process_abandon(struct process *p);
-
 #endif

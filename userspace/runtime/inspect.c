@@ -86,10 +86,8 @@ static void name_policy(const char *name, struct runtime_inspect *r)
 static int get_policy(const cJSON *o, struct runtime_inspect *r)
 {
 	const cJSON *host, *policy, *name;
-	bool told;
 
 	if (runtime_object_get(o, "HostConfig", cJSON_Object, &host) ||
-	    get_bool(host, "AutoRemove", &r->auto_remove, &told) ||
 	    runtime_object_get(host, "RestartPolicy", cJSON_Object, &policy) ||
 	    runtime_object_get(policy, "Name", cJSON_String, &name) ||
 	    get_u32(policy, "MaximumRetryCount", &r->max_retries))

@@ -23,7 +23,6 @@ struct runtime_inspect {
 	uint32_t pid;			/* of its main process; 0: not told, or it has none */
 	char policy[RUNTIME_POLICY_SIZE]; /* of restarts, by its name; "": unknown */
 	uint32_t max_retries;		/* of "on-failure"; 0: no limit */
-	bool auto_remove;		/* the runtime removes it when it ends */
 	char stop_signal[RUNTIME_SIGNAL_SIZE]; /* a name or number; "SIGTERM" if there is none */
 	bool protected_now;		/* by its labels */
 };
