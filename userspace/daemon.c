@@ -4,6 +4,7 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "userspace/control/operator.h"
 #include "userspace/deliver/draw.h"
 #include "userspace/deliver/log_client.h"
+#include "userspace/host/file_writer.h"
 #include "userspace/host/lock.h"
 #include "userspace/host/log.h"
 #include "userspace/host/output.h"
@@ -50,6 +52,7 @@ struct daemon {
 	struct exit_log exits;
 	struct loop *loop;
 	struct output *err;
+	struct file_writer out_file, err_file;
 	char spool_dir[PATH_MAX + sizeof(CONFIG_DRY_RUN_FOLDER) + 1];
 	char lock_path[PATH_MAX];
 	int oom_adj;
@@ -625,11 +628,26 @@ static int open_control(struct daemon *d)
 	return err && *config->control_group ? err : 0;
 }
 
+static bool is_same_file(int a, int b)
+{
+	struct stat of_a, of_b;
+
+	return !fstat(a, &of_a) && !fstat(b, &of_b) && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+}
+
 /* Both streams, from here on without a wait. */
 static int open_output(struct daemon *d)
 {
-	int err = output_new(d->ctx.event, STDOUT_FILENO, &d->ctx.out);
+	/* Then the lines keep their order. */
+	bool both = is_same_file(STDOUT_FILENO, STDERR_FILENO);
+	int err = file_writer_divert(STDOUT_FILENO, &d->out_file);
 
+	if (!err && !both)
+		err = file_writer_divert(STDERR_FILENO, &d->err_file);
+	else if (!err && d->out_file.pidfd >= 0 && dup2(STDOUT_FILENO, STDERR_FILENO) < 0)
+		err = -errno;
+	if (!err)
+		err = output_new(d->ctx.event, STDOUT_FILENO, &d->ctx.out);
 	if (!err)
 		err = output_new(d->ctx.event, STDERR_FILENO, &d->err);
 	if (!err)
@@ -790,6 +808,35 @@ static int start(struct daemon *d)
 	return loop_start(d->loop);
 }
 
+/* The last lines; who has asked for the end does not wait for a disk. */
+static void close_output(struct daemon *d)
+{
+	int limit_ms = d->by_signal ? FLUSH_MS : -1;
+	sigset_t end;
+
+	output_flush(d->ctx.out, FLUSH_MS);
+	if (!d->by_signal && (output_lost(d->ctx.out) || output_waiting(d->ctx.out) ||
+			      output_broken(d->ctx.out))) {
+		log_line("standard output could not be written");
+		d->status = STATUS_FAILED;
+	}
+	output_flush(d->err, FLUSH_MS);
+	log_use(NULL);
+	output_free(d->ctx.out);
+	output_free(d->err);
+	close(STDOUT_FILENO);
+	close(STDERR_FILENO);
+	/* While it waits without a limit, a signal ends it as it does any program. */
+	sigemptyset(&end);
+	sigaddset(&end, SIGINT);
+	sigaddset(&end, SIGTERM);
+	if (limit_ms < 0 && (d->out_file.pidfd >= 0 || d->err_file.pidfd >= 0))
+		sigprocmask(SIG_UNBLOCK, &end, NULL);
+	if ((file_writer_finish(&d->out_file, limit_ms) || file_writer_finish(&d->err_file, limit_ms)) &&
+	    !d->by_signal)
+		d->status = STATUS_FAILED;
+}
+
 int daemon_run(struct config *config)
 {
 	struct daemon *d = &the_daemon;
@@ -801,6 +848,7 @@ int daemon_run(struct config *config)
 	d->ctx.act = &d->act;
 	d->ctx.exits = &d->exits;
 	d->operator.signals = (struct signals){ -1, -1, false };
+	d->out_file.pidfd = d->err_file.pidfd = -1;
 	d->status = STATUS_FAILED;
 	if (open_base(d))
 		return STATUS_FAILED;
@@ -821,12 +869,6 @@ int daemon_run(struct config *config)
 	}
 	operator_close(&d->operator);
 	lock_free(d->ctx.lock);
-	output_flush(d->ctx.out, FLUSH_MS);
-	if (!d->by_signal && (output_lost(d->ctx.out) || output_waiting(d->ctx.out) ||
-			      output_broken(d->ctx.out))) {
-		log_line("standard output could not be written");
-		d->status = STATUS_FAILED;
-	}
-	output_flush(d->err, FLUSH_MS);
+	close_output(d);
 	return d->status;
 }

@@ -17,7 +17,7 @@ import time
 import zlib
 
 sys.dont_write_bytecode = True
-from stand import (MONITOR, NOTHING_KEPT, PATIENCE_S, TAKEN, Container, boottime_us, container_id, equal,
+from stand import (MONITOR, NOTHING_KEPT, PATIENCE_S, TAKEN, Container, Disk, boottime_us, container_id, equal,
                    inspected, nothing_removed, one_line, rules, run_tests, true, wait_until)
 
 
@@ -745,32 +745,6 @@ def test_end_though_it_has_ended_its_cycles(stand):
     ends_at_once(monitor)
 
 
-class Disk:
-    """The spool on a file system of its own, which a test may freeze: then who writes hangs."""
-
-    def __init__(self, stand):
-        self.where, image = stand.path("fs"), stand.path("fs.img")
-        self.frozen = False
-        os.mkdir(self.where)
-        with open(image, "wb") as file:
-            file.truncate(4 << 20)
-        subprocess.run(["mke2fs", "-q", "-F", image], check=True)
-        subprocess.run(["mount", "-o", "loop", image, self.where], check=True)
-        stand.closing.callback(subprocess.run, ["umount", "--lazy", self.where], check=True)
-        stand.spool = self.where + "/spool"
-
-    def freeze(self, yes=True):
-        if yes != self.frozen:
-            subprocess.run(["fsfreeze", "--freeze" if yes else "--unfreeze", self.where], check=True)
-        self.frozen = yes
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.freeze(False)
-
-
 def held_by_the_disk(stand, disk):
     """A monitor that goes on, and whose victim lives: its intent is not on disk."""
     victim = stand.container(1)
@@ -789,6 +763,7 @@ def test_disk_hangs_for_a_while(stand):
     """What was planned before that is too old then: it is judged anew."""
     server = stand.log_server()
     with Disk(stand) as disk:
+        stand.spool = disk.where + "/spool"
         monitor, victim = held_by_the_disk(stand, disk)
         disk.freeze(False)
         monitor.wait_cycle(lambda c: c.get("killed"), "it does its job again")
@@ -801,6 +776,7 @@ def test_disk_hangs_for_a_while(stand):
 
 def test_end_though_the_disk_hangs(stand):
     with Disk(stand) as disk:
+        stand.spool = disk.where + "/spool"
         monitor, _ = held_by_the_disk(stand, disk)
         ends_at_once(monitor)
     nothing_removed(stand)

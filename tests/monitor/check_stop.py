@@ -19,8 +19,8 @@ import threading
 import time
 
 sys.dont_write_bytecode = True
-from stand import (MONITOR, NOTHING_KEPT, PATIENCE_S, equal, inspected, preload, rules,
-                   run_tests, true)
+from stand import (MONITOR, NOTHING_KEPT, PATIENCE_S, Disk, equal, inspected, preload, rules,
+                   run_tests, true, wait_until)
 
 PROTECTED = {"Labels": {"sysinfo.protect": "true"}}
 END_S = 2.0
@@ -326,6 +326,10 @@ def start_on(stand, out, *options, err=subprocess.PIPE):
     return process
 
 
+def file_text(file):
+    return os.pread(file.fileno(), 1 << 20, 0)
+
+
 def ends_in_time(process, name, status=0):
     begin = time.monotonic()
     process.send_signal(signal.SIGTERM)
@@ -356,6 +360,42 @@ def test_full_pipe(stand):
     equal(flags & os.O_NONBLOCK, 0, "the pipe's own flags")
     ends_in_time(process, "stdout is a full pipe")
     os.close(reader)
+
+
+def test_file_on_a_disk_that_hangs(stand):
+    """Its lines wait in a process of their own; kills go on, and SIGTERM ends it."""
+    victim = stand.container(1)
+    stand.engine.on_list = lambda _: (200, b"[]")
+    with Disk(stand) as disk, open(disk.where + "/out", "w+b") as out:
+        process = start_on(stand, out, *NOTHING_KEPT)
+        wait_until(lambda: b'"containers"' in file_text(out), "a report is in the file")
+        disk.freeze()
+        stand.engine.on_list = lambda _: None
+        wait_until(lambda: not victim.lives(), "it kills all the same")
+        ends_in_time(process, "stdout is a file on a disk that hangs")
+        disk.freeze(False)
+        wait_until(lambda: b'"killed":1' in file_text(out), "what was printed is in the file")
+
+
+def test_file_without_room(stand):
+    """The loss is told by the exit status; what fits is in the file."""
+    with Disk(stand) as disk, open(disk.where + "/out", "w+b") as out:
+        with open(disk.where + "/filler", "wb", buffering=0) as filler:
+            for size in (1 << 20, 1024):
+                with contextlib.suppress(OSError):
+                    while filler.write(bytes(size)):
+                        pass
+        process = start_on(stand, out, "--cycles", "1")
+        equal(process.wait(PATIENCE_S), 1, "exit status")
+
+
+def test_one_file_for_both(stand):
+    """As in `monitor >log 2>&1`: whole lines, and all of them by the end."""
+    with open(stand.path("log"), "w+b") as out:
+        equal(start_on(stand, out, "--cycles", "2", err=out).wait(PATIENCE_S), 0, "exit status")
+        lines = file_text(out).decode().splitlines()
+    true(sum(line.startswith('{"timestamp"') for line in lines) == 2 and
+         any(line.startswith("monitor: watching") for line in lines), lines)
 
 
 def test_stopped_terminal(stand):

@@ -220,6 +220,31 @@ class Groups:
             os.rmdir(folder)
 
 
+class Disk:
+    """A file system that a test may freeze: then who writes to it hangs."""
+
+    def __init__(self, stand):
+        self.where, image = stand.path("fs"), stand.path("fs.img")
+        self.frozen = False
+        os.mkdir(self.where)
+        with open(image, "wb") as file:
+            file.truncate(4 << 20)
+        subprocess.run(["mke2fs", "-q", "-F", image], check=True)
+        subprocess.run(["mount", "-o", "loop", image, self.where], check=True)
+        stand.closing.callback(subprocess.run, ["umount", "--lazy", self.where], check=True)
+
+    def freeze(self, yes=True):
+        if yes != self.frozen:
+            subprocess.run(["fsfreeze", "--freeze" if yes else "--unfreeze", self.where], check=True)
+        self.frozen = yes
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.freeze(False)
+
+
 def inspected(container, policy="no", Labels=None, **state):
     """What the runtime answers when it is asked for one container."""
     return {"Id": container.id,

@@ -499,7 +499,7 @@ static void full_file(void **state)
 	assert_int_equal(output_waiting(o), 0);
 	write_text(o, "four\n");
 	write_text(o, "five\n");
-	assert_file(fd, "one\ntwot\nmonitor: 2 reports were lost here: no space\nfour\nfive\n");
+	assert_file(fd, "one\ntwot\nmonitor: 2 lines were lost here: no space\nfour\nfive\n");
 	output_free(o);
 	close(fd);
 }
@@ -511,10 +511,10 @@ static void full_file_within_the_notice(void **state)
 		rlim_t limit;
 		const char *text;
 	} cases[] = {
-		{ 8, "one\nmoni\nmonitor: 2 reports were lost here: no space\nfour\n" },
-		{ 4, "one\nmonitor: 2 reports were lost here: no space\nfour\n" },
-		{ 48, "one\nmonitor: 1 report was lost here: no space\nth\n"
-		      "monitor: 1 report was lost here: no space\nfour\n" },
+		{ 8, "one\nmoni\nmonitor: 2 lines were lost here: no space\nfour\n" },
+		{ 4, "one\nmonitor: 2 lines were lost here: no space\nfour\n" },
+		{ 46, "one\nmonitor: 1 line was lost here: no space\nth\n"
+		      "monitor: 1 line was lost here: no space\nfour\n" },
 	};
 	struct rlimit limit, before;
 	size_t i;

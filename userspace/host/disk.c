@@ -3,19 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "userspace/host/clock.h"
 #include "userspace/host/privilege.h"
+#include "userspace/host/process.h"
 
 /* Both sides are one program in one machine: numbers cross as they are. */
 struct disk_question_head {
@@ -142,27 +140,11 @@ static bool disk_serve_one(int fd, disk_handler_fn *handler, void *ctx)
 	return true;
 }
 
-/*
- * SIGXFSZ too: a write beyond RLIMIT_FSIZE is to fail with EFBIG, setrlimit(2), not to end
- * the process.
- */
 static void disk_become(int fd)
 {
 	int null = open("/dev/null", O_RDWR);
 
-	static const int ignored[] = { SIGINT,	SIGTERM, SIGHUP,  SIGQUIT,
-				       SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ };
-	sigset_t none;
-	size_t i;
-
-	for (i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
-		signal(ignored[i], SIG_IGN);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	prctl(PR_SET_NAME, "monitor-disk");
-	errno = 0;
-	if (getpriority(PRIO_PROCESS, 0) < 0 && !errno)
-		setpriority(PRIO_PROCESS, 0, 0);
+	process_be_helper("monitor-disk");
 	/* A reader of the monitor's output would wait for the end of a process that hangs. */
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);

@@ -298,12 +298,13 @@ static size_t output_prefix(const struct output *o, char *buf)
 {
 	int len = o->torn ? sprintf(buf, "\n") : 0;
 
+	bool one = o->unreported == 1, file = o->kind == OUTPUT_FILE;
+
+	/* What goes to a file comes by lines: file_writer.h. */
 	if (o->unreported)
-		len += sprintf(buf + len, "monitor: %" PRIu64 " report%s lost here: %s\n",
-			       o->unreported, o->unreported == 1 ? " was" : "s were",
-			       o->kind == OUTPUT_FILE ? "no space" :
-			       o->unreported == 1     ? "nobody read it" :
-							"nobody read them");
+		len += sprintf(buf + len, "monitor: %" PRIu64 " %s%s lost here: %s\n", o->unreported,
+			       file ? "line" : "report", one ? " was" : "s were",
+			       file ? "no space" : one ? "nobody read it" : "nobody read them");
 	return (size_t)len;
 }
 

@@ -46,6 +46,16 @@ struct process_options {
 void process_remember_start(void);
 
 /**
+ * process_be_helper() - in a child that was just forked: to be one that outlasts the program
+ * @name: as ps(1) shows it
+ *
+ * It is ended by its connection alone, by no signal that means the program, and has an
+ * ordinary niceness.  SIGXFSZ too is ignored: a write beyond RLIMIT_FSIZE is to fail with
+ * EFBIG, setrlimit(2).
+ */
+void process_be_helper(const char *name);
+
+/**
  * process_start() - start a program
  * @event: the loop
  * @o: what and how; all copied
