@@ -576,6 +576,17 @@ def test_control_socket_of_another(stand):
     true(not os.path.exists(shared), "its own socket is removed")
 
 
+def test_control_path_is_a_file(stand):
+    """It is left alone, and there is no control socket, which is said."""
+    path = stand.path("precious")
+    with open(path, "w") as file:
+        file.write("kept")
+    status, _, err = stand.run(*stand.options(), "--no-generator", "--dry-run", "--cycles", "1", "--control", path)
+    true(status == 0 and f"no control socket at {path}: File exists" in err, err)
+    with open(path) as file:
+        equal(file.read(), "kept", "the file")
+
+
 def test_half_closed(stand):
     """A client that has said all that it wants, and shuts its half, is answered."""
     stand.container(1)

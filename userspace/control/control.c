@@ -343,6 +343,11 @@ static int listen_at(struct control *k, const char *path, const char *group)
 		err = -EADDRINUSE;
 		goto out;
 	}
+	/* A mistaken path is not a reason to remove what is there. */
+	if (!lstat(at.sun_path, &st) && !S_ISSOCK(st.st_mode)) {
+		err = -EEXIST;
+		goto out;
+	}
 	unlink(at.sun_path);
 	mask = umask(0177);
 	err = bind(k->fd, (const struct sockaddr *)&at, sizeof(at)) ? -errno : 0;
