@@ -50,6 +50,7 @@ struct daemon {
 	struct operator operator;
 	struct act act;
 	struct exit_log exits;
+	gid_t group;		/* of the control socket */
 	struct loop *loop;
 	struct output *err;
 	struct file_writer out_file, err_file;
@@ -620,12 +621,12 @@ static int open_control(struct daemon *d)
 	if (!d->ctx.spool)
 		return 0;
 	config_control_path(config, path, sizeof(path));
-	err = control_new(&d->ctx, path, config->control_group, tell_status, d,
+	err = control_new(&d->ctx, path, d->group, tell_status, d,
 			  &d->operator.control, reason);
 	if (err)
 		log_line("%s", reason);
 	/* A group that was named is a promise; otherwise the signals are still there. */
-	return err && *config->control_group ? err : 0;
+	return d->group != CONTROL_NO_GROUP ? err : 0;
 }
 
 static bool is_same_file(int a, int b)
@@ -837,12 +838,13 @@ static void close_output(struct daemon *d)
 		d->status = STATUS_FAILED;
 }
 
-int daemon_run(struct config *config)
+int daemon_run(struct config *config, gid_t group)
 {
 	struct daemon *d = &the_daemon;
 	int err;
 
 	d->ctx.config = config;
+	d->group = group;
 	d->ctx.cgroup_root = -1;
 	d->ctx.operator = &d->operator;
 	d->ctx.act = &d->act;

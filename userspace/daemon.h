@@ -3,6 +3,8 @@
 #ifndef DAEMON_H
 #define DAEMON_H
 
+#include <sys/types.h>
+
 #include "userspace/config.h"
 
 /* Exit statuses; the contract of the program. */
@@ -16,12 +18,13 @@ enum {
 /**
  * daemon_run() - watch, explain or record, until the end
  * @config: checked; a reload changes it
+ * @group: that may use the control socket; CONTROL_NO_GROUP: none
  *
  * Does not return before the end.  The caller ends the program at once, without waiting for
  * anything: what hangs then is somebody else's.
  *
  * Return: the exit status.
  */
-int daemon_run(struct config *config);
+int daemon_run(struct config *config, gid_t group);
 
 #endif

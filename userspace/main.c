@@ -3,6 +3,7 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,10 +161,23 @@ static void open_standard(void)
 		close(fd);
 }
 
+/* Before signals are blocked: who asks for names may be asked over a network. */
+static int find_group(const char *name, gid_t *ret)
+{
+	const struct group *g = *name ? getgrnam(name) : NULL;
+
+	*ret = g ? g->gr_gid : CONTROL_NO_GROUP;
+	if (!*name || g)
+		return STATUS_DONE;
+	log_line("control-group: there is no group %s", name);
+	return STATUS_USAGE;
+}
+
 int main(int argc, char **argv)
 {
 	char reason[CONFIG_REASON_SIZE];
 	static struct config config;
+	gid_t group;
 	int status;
 
 	process_remember_start();
@@ -185,9 +199,11 @@ int main(int argc, char **argv)
 		return ask(&config);
 	if (config.command == CONFIG_REPLAY || (config.command == CONFIG_EXPLAIN && config.argument))
 		return replay(&config);
-	status = check_snapshot(&config);
+	status = find_group(config.control_group, &group);
 	if (!status)
-		status = daemon_run(&config);
+		status = check_snapshot(&config);
+	if (!status)
+		status = daemon_run(&config, group);
 	/* Nothing is waited for, whatever hangs: threads, sockets and the disk process end by it. */
 	_exit(status);
 }

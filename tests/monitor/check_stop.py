@@ -6,6 +6,7 @@ stalls or is gone, and the control socket. Prints TAP, and the latencies as a ta
 Usage: check_stop.py [NAME]..."""
 
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
@@ -217,6 +218,21 @@ def test_crontab_at_the_end(stand):
     hang_script(stand, "crontab")
     stop_while(stand, monitor, "crontab at the end")
     true("as soon as it does" in monitor.text(), monitor.text()[-500:])
+
+
+def test_folder_of_the_generator(stand):
+    """On a file system whose server does not answer."""
+    where = stand.path("compose")
+    os.makedirs(where)
+    fuse = os.open("/dev/fuse", os.O_RDWR)
+    stand.closing.callback(os.close, fuse)
+    options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0"
+    equal(ctypes.CDLL(None).mount(b"hangs", where.encode(), b"fuse", 0, options.encode()), 0, "mount")
+    stand.closing.callback(subprocess.run, ["umount", "--lazy", where], check=True)
+    victim = stand.container(1)
+    monitor = stand.monitor("--json", *NOTHING_KEPT, generator=True)
+    victim.child.wait(PATIENCE_S)
+    stop_while(stand, monitor, "the generator's folder")
 
 
 def test_compose(stand):
@@ -511,8 +527,8 @@ def test_who_may_ask(stand):
           "a member lists the spool")
     monitor.end(0, signal.SIGTERM)
     status, _, err = stand.run(*stand.options(), "--no-generator", "--control-group", "no-such-group")
-    equal(status, 1, "a group that is not there")
-    true("no such group" in err, err)
+    equal(status, 2, "a group that is not there")
+    true("there is no group no-such-group" in err, err)
 
 
 def test_nonsense(stand):

@@ -4,7 +4,6 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -306,25 +305,22 @@ void control_poll(struct control *k)
  * Whoever may connect may stop the kills, and nothing else.  The folder is the spool's in the
  * usual case, which nobody else may look into: the group may pass through it.
  */
-static int let_group_in(const struct sockaddr_un *at, int dir, const char *name)
+static int let_group_in(const struct sockaddr_un *at, int dir, gid_t group)
 {
-	struct group *g = getgrnam(name);
 	char folder[64];
 	struct stat st;
 
-	if (!g)
-		return -ESRCH;
 	snprintf(folder, sizeof(folder), "/proc/self/fd/%d", dir);
-	if (chown(at->sun_path, (uid_t)-1, g->gr_gid) || chmod(at->sun_path, 0660) || stat(folder, &st))
+	if (chown(at->sun_path, (uid_t)-1, group) || chmod(at->sun_path, 0660) || stat(folder, &st))
 		return -errno;
 	/* Only a folder that is closed to all but us. */
 	if (st.st_uid == geteuid() && !(st.st_mode & 077) &&
-	    (chown(folder, (uid_t)-1, g->gr_gid) || chmod(folder, 0710)))
+	    (chown(folder, (uid_t)-1, group) || chmod(folder, 0710)))
 		return -errno;
 	return 0;
 }
 
-static int listen_at(struct control *k, const char *path, const char *group)
+static int listen_at(struct control *k, const char *path, gid_t group)
 {
 	struct sockaddr_un at = { 0 };
 	int dir, err = address_of(path, &at, &dir);
@@ -354,7 +350,7 @@ static int listen_at(struct control *k, const char *path, const char *group)
 	umask(mask);
 	if (!err && !stat(at.sun_path, &st))
 		k->inode = st.st_ino;
-	if (!err && *group)
+	if (!err && group != CONTROL_NO_GROUP)
 		err = let_group_in(&at, dir, group);
 	if (!err && listen(k->fd, 64))
 		err = -errno;
@@ -363,7 +359,7 @@ out:
 	return err;
 }
 
-int control_new(struct context *ctx, const char *path, const char *group, control_status_fn *status,
+int control_new(struct context *ctx, const char *path, gid_t group, control_status_fn *status,
 		void *status_ctx, struct control **ret, char *reason)
 {
 	struct control *k = calloc(1, sizeof(*k));
@@ -392,9 +388,7 @@ int control_new(struct context *ctx, const char *path, const char *group, contro
 	*ret = k;
 	return 0;
 fail:
-	snprintf(reason, CONTROL_REASON_SIZE, "no control socket at %.300s%s%.60s: %s", path,
-		 *group ? " for the group " : "", group,
-		 err == -ESRCH ? "there is no such group" : strerror(-err));
+	snprintf(reason, CONTROL_REASON_SIZE, "no control socket at %.300s: %s", path, strerror(-err));
 	control_free(k);
 	return err;
 }

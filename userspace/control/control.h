@@ -6,9 +6,12 @@
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
 
+#include <sys/types.h>
+
 #include "userspace/context.h"
 
 #define CONTROL_REASON_SIZE 512
+#define CONTROL_NO_GROUP ((gid_t)-1)
 
 struct cJSON;
 struct control;
@@ -21,7 +24,7 @@ typedef void control_status_fn(void *ctx, struct cJSON *answer);
  * control_new() - listen
  * @ctx: with its operator
  * @path: of the socket; one that is left from before is replaced
- * @group: that may connect, too; "": root, or who has started the monitor, alone
+ * @group: that may connect, too; CONTROL_NO_GROUP: root, or who has started the monitor, alone
  * @status: what is told
  * @status_ctx: of @status
  * @ret: freed by control_free(), which removes the socket
@@ -29,7 +32,7 @@ typedef void control_status_fn(void *ctx, struct cJSON *answer);
  *
  * Return: 0 or negative errno.
  */
-int control_new(struct context *ctx, const char *path, const char *group, control_status_fn *status,
+int control_new(struct context *ctx, const char *path, gid_t group, control_status_fn *status,
 		void *status_ctx, struct control **ret, char *reason);
 
 /* Takes in what waits now.  Does not wait. */

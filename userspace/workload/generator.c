@@ -2,6 +2,7 @@
 #include "userspace/workload/generator.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,30 +155,55 @@ static char *make_entry(const char *script, const char *socket, const char *lock
 	return entry;
 }
 
-void generator_install(sd_event *event, const char *script, const char *lock, const char *socket,
-		       generator_done_fn *done, void *ctx)
-{
-	struct change *c = change_new(event, lock, done, ctx);
-	/* Cron runs it in another folder. */
-	char *script_path = realpath(script, NULL), *socket_path = realpath(socket, NULL);
-	char reason[GENERATOR_REASON_SIZE];
+struct paths {
+	const char *script, *socket;
+};
 
-	if (!c)
-		goto out;
-	if (!script_path || !socket_path || access(script_path, X_OK)) {
-		snprintf(reason, sizeof(reason), "the generator %.200s for %.200s: %s", script, socket,
-			 strerror(errno));
-		finish(c, -errno, reason);
-		goto out;
+/* In a child: a folder may be on a file system that hangs.  Cron runs the script in another one. */
+static int resolve_in_child(void *ctx, int fd)
+{
+	const struct paths *p = ctx;
+	char script[PATH_MAX], socket[PATH_MAX];
+
+	if (!realpath(p->script, script) || access(script, X_OK) || !realpath(p->socket, socket)) {
+		dprintf(fd, "the generator %.200s for %.200s: %s", p->script, p->socket, strerror(errno));
+		return 1;
 	}
-	c->entry = make_entry(script_path, socket_path, c->lock);
+	return dprintf(fd, "%s%c%s", script, '\0', socket) > 0 ? 0 : 1;
+}
+
+static void on_resolved(void *ctx, int status, const char *out, size_t out_len, const char *words)
+{
+	struct change *c = ctx;
+	const char *socket = out + strlen(out) + 1;
+
+	if (status) {
+		if (status > 0 && out_len)
+			finish(c, -EIO, out);
+		else
+			fail(c, "the look for the generator", status, words);
+		return;
+	}
+	if (socket < out + out_len)
+		c->entry = make_entry(out, socket, c->lock);
 	if (c->entry)
 		begin(c);
 	else
 		fail(c, "the generator's paths", -EINVAL, "");
-out:
-	free(script_path);
-	free(socket_path);
+}
+
+void generator_install(sd_event *event, const char *script, const char *lock, const char *socket,
+		       generator_done_fn *done, void *ctx)
+{
+	struct change *c = change_new(event, lock, done, ctx);
+	struct paths paths = { script, socket };
+	int err;
+
+	if (!c)
+		return;
+	err = process_call(event, resolve_in_child, &paths, CRONTAB_TIMEOUT_MS, on_resolved, c, NULL);
+	if (err)
+		fail(c, "the generator's paths", err, "");
 }
 
 void generator_remove(sd_event *event, const char *lock, generator_done_fn *done, void *ctx)
