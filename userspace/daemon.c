@@ -19,6 +19,7 @@
 #include "userspace/control/operator.h"
 #include "userspace/deliver/draw.h"
 #include "userspace/deliver/log_client.h"
+#include "userspace/host/clock.h"
 #include "userspace/host/file_writer.h"
 #include "userspace/host/lock.h"
 #include "userspace/host/log.h"
@@ -37,12 +38,13 @@
 /* The name in --server: a resolver that needs longer is in trouble. */
 #define RESOLVE_TIMEOUT_MS 3000
 /* Ctrl-C and SIGTERM: all of the end, whatever hangs; a moment is left for the last lines. */
-#define STOP_US 1600000
+#define STOP_US 1400000
 /* The end after --cycles, which nobody waits for: removals, records and graphs take their time. */
 #define END_US 100000000
-#define FLUSH_MS 250
+#define FLUSH_MS 250	/* then, for all of the last lines */
 #define DRAW_LIMIT_MS 65000
 #define CRON_LIMIT_MS 60000
+#define FILE_LIMIT_MS 3600000
 #define DESCRIPTORS 16384
 
 struct daemon {
@@ -561,6 +563,8 @@ static void tell_left(struct daemon *d)
 	if (d->ctx.spool && !operator_is_marked(&d->operator))
 		log_line("the disk has not answered: whether it is %s the next start may not know",
 			 brake_mode_name(d->operator.brake->mode));
+	if (d->loop)
+		loop_tell_recording(d->loop);
 	if (d->end == END_NOT_YET)
 		return;
 	if (!d->cleaned)
@@ -809,32 +813,44 @@ static int start(struct daemon *d)
 	return loop_start(d->loop);
 }
 
-/* The last lines; who has asked for the end does not wait for a disk. */
+static int left_ms(double end_ms)
+{
+	double left = end_ms - clock_monotonic_ms();
+
+	return left > 0 ? (int)left : 0;
+}
+
+/* The last lines; who has asked for the end does not wait for a disk, or a reader. */
 static void close_output(struct daemon *d)
 {
-	int limit_ms = d->by_signal ? FLUSH_MS : -1;
+	bool hurried = d->by_signal || d->operator.ending;
+	bool to_file = d->out_file.pidfd >= 0 || d->err_file.pidfd >= 0;
+	double end_ms = clock_monotonic_ms() + FLUSH_MS;
+	int out_err, err_err;
 	sigset_t end;
 
-	output_flush(d->ctx.out, FLUSH_MS);
-	if (!d->by_signal && (output_lost(d->ctx.out) || output_waiting(d->ctx.out) ||
-			      output_broken(d->ctx.out))) {
+	/* While it waits without a limit, a signal ends it as it does any program. */
+	sigemptyset(&end);
+	sigaddset(&end, SIGINT);
+	sigaddset(&end, SIGTERM);
+	if (to_file && !hurried) {
+		sigprocmask(SIG_UNBLOCK, &end, NULL);
+		end_ms += FILE_LIMIT_MS;
+	}
+	output_flush(d->ctx.out, left_ms(end_ms));
+	if (!hurried && (output_lost(d->ctx.out) || output_waiting(d->ctx.out) || output_broken(d->ctx.out))) {
 		log_line("standard output could not be written");
 		d->status = STATUS_FAILED;
 	}
-	output_flush(d->err, FLUSH_MS);
+	output_flush(d->err, left_ms(end_ms));
 	log_use(NULL);
 	output_free(d->ctx.out);
 	output_free(d->err);
 	close(STDOUT_FILENO);
 	close(STDERR_FILENO);
-	/* While it waits without a limit, a signal ends it as it does any program. */
-	sigemptyset(&end);
-	sigaddset(&end, SIGINT);
-	sigaddset(&end, SIGTERM);
-	if (limit_ms < 0 && (d->out_file.pidfd >= 0 || d->err_file.pidfd >= 0))
-		sigprocmask(SIG_UNBLOCK, &end, NULL);
-	if ((file_writer_finish(&d->out_file, limit_ms) || file_writer_finish(&d->err_file, limit_ms)) &&
-	    !d->by_signal)
+	out_err = file_writer_finish(&d->out_file, left_ms(end_ms));
+	err_err = file_writer_finish(&d->err_file, left_ms(end_ms));
+	if (!hurried && (out_err || err_err))
 		d->status = STATUS_FAILED;
 }
 

@@ -162,7 +162,7 @@ static void keep_recording(struct loop *l, const struct judge_sight *seen, const
 		r.look.sight.exits = l->ctx->exits->list;
 	}
 	strcpy(r.look.hand, c->requests);
-	if (recorder_keep(l->recorder, &r, reason))
+	if (recorder_keep(l->recorder, &r, reason) || recorder_take_problem(l->recorder, reason))
 		problem_set(&l->ctx->problem, "%s", reason);
 }
 
@@ -578,6 +578,14 @@ int loop_new(struct context *ctx, void (*done)(void *ctx), void *done_ctx, struc
 void loop_record(struct loop *l, struct recorder *recorder)
 {
 	l->recorder = recorder;
+}
+
+void loop_tell_recording(struct loop *l)
+{
+	char reason[RECORDER_REASON_SIZE];
+
+	if (l->recorder && recorder_take_problem(l->recorder, reason))
+		log_line("%s", reason);
 }
 
 size_t loop_recording_pending(const struct loop *l)

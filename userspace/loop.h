@@ -32,6 +32,9 @@ int loop_new(struct context *ctx, void (*done)(void *ctx), void *done_ctx, struc
 struct recorder;
 void loop_record(struct loop *l, struct recorder *recorder);
 
+/* At the end: what went wrong with the last cycles' recording, which no report tells. */
+void loop_tell_recording(struct loop *l);
+
 /* Cycles that are not in the recording yet. */
 size_t loop_recording_pending(const struct loop *l);
 

@@ -16,6 +16,7 @@ struct recorder {
 	bool opened;			/* the first file was made, or could not be */
 	int err;			/* of that */
 	char reason[RECORDER_REASON_SIZE];
+	char problem[RECORDER_REASON_SIZE];	/* of a cycle since; "": none */
 };
 
 /* --- in the disk process: the file may be on a disk that hangs ------------------------ */
@@ -134,8 +135,18 @@ static void on_kept(void *ctx, int err, const char *data, size_t len)
 {
 	struct recorder *r = ctx;
 
-	if (err)
-		problem_set(&r->ctx->problem, "%s", len ? data : strerror(-err));
+	if (err && !*r->problem)
+		snprintf(r->problem, sizeof(r->problem), "%s%s", len ? data : "the process that records: ",
+			 len ? "" : strerror(-err));
+}
+
+bool recorder_take_problem(struct recorder *r, char *reason)
+{
+	bool any = *r->problem;
+
+	snprintf(reason, RECORDER_REASON_SIZE, "%s", r->problem);
+	*r->problem = '\0';
+	return any;
 }
 
 int recorder_open(struct context *ctx, struct recorder **ret, char *reason)

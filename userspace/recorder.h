@@ -41,8 +41,11 @@ struct recorder_cycle {
 	const struct act_result *act;		/* NULL: it was not carried out */
 };
 
+/* What went wrong with earlier cycles since this was asked last; false: nothing. */
+bool recorder_take_problem(struct recorder *r, char *reason);
+
 /*
- * Has a cycle in the file.  What goes wrong there is the context's problem later.
+ * Has a cycle in the file.  What goes wrong there recorder_take_problem() tells later.
  * Return: 0; or negative errno with @reason: this cycle is missing in the recording.
  */
 int recorder_keep(struct recorder *r, const struct recorder_cycle *c, char *reason);

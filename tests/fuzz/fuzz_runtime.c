@@ -106,14 +106,31 @@ static bool has_protected_copy(const cJSON *entry)
 }
 
 /*
+ * \u0000, and what cJSON takes for it: \u without four hexadecimal digits.  Its strings end
+ * there, so that its "name" may be the id of another container.
+ */
+static bool has_nul(const char *text, size_t len)
+{
+	const char *end = text + len, *at = text;
+
+	while ((at = memmem(at, (size_t)(end - at), "\\u", 2))) {
+		char digits[5] = "";
+
+		at += 2;
+		memcpy(digits, at, end - at < 4 ? (size_t)(end - at) : 4);
+		if (strspn(digits, "0123456789abcdefABCDEF") != 4 || !strcmp(digits, "0000"))
+			return true;
+	}
+	return false;
+}
+
+/*
  * cJSON parses it all: a container that one of the entries protects is not known as
- * unprotected.  Lists with \u0000 are left out, as cJSON's strings end there: its "name" may
- * be the id of another container.
+ * unprotected.
  */
 static void check_protection(const char *text, size_t len, const struct outcome *o)
 {
-	bool has_nul = memmem(text, len, "\\u0000", 6);
-	cJSON *list = has_nul ? NULL : cJSON_ParseWithLength(text, len);
+	cJSON *list = has_nul(text, len) ? NULL : cJSON_ParseWithLength(text, len);
 	const cJSON *entry;
 	size_t i, count = 0;
 

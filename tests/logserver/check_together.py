@@ -112,7 +112,8 @@ def test_killed_in_turn(stand):
     samples = server.get("/logs/memory")
     equal(len({r["event_id"] for r in samples}), len(samples), "each sample once")
     equal([r["timestamp"] for r in samples], sorted(r["timestamp"] for r in samples), "in order")
-    equal(sorted(os.listdir(stand.spool)), ["lock"], "what is left in the spool")
+    equal(sorted(os.listdir(stand.spool)), ["armed", "intent.2.json", "intent.json", "lock", "version"],
+          "what is left in the spool")
     true(all(c.lives() for c in kept), "the others live")
     print(f"# {kills} kills of monitor and server: {len(records)} removals and {len(samples)} "
           "samples, each once, in order", flush=True)

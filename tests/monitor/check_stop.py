@@ -382,20 +382,37 @@ def test_file_on_a_disk_that_hangs(stand):
     """Its lines wait in a process of their own; kills go on, and SIGTERM ends it."""
     victim = stand.container(1)
     stand.engine.on_list = lambda _: (200, b"[]")
-    with Disk(stand) as disk, open(disk.where + "/out", "w+b") as out:
+    with Disk(stand) as disk, open(disk.where + "/out", "w+b", buffering=0) as out:
         process = start_on(stand, out, *NOTHING_KEPT)
         wait_until(lambda: b'"containers"' in file_text(out), "a report is in the file")
         disk.freeze()
         stand.engine.on_list = lambda _: None
         wait_until(lambda: not victim.lives(), "it kills all the same")
+        begun = ask(stand, "status")["cycle"]
+        wait_until(lambda: ask(stand, "status")["cycle"] > begun + 1, "the report of that is printed")
         ends_in_time(process, "stdout is a file on a disk that hangs")
         disk.freeze(False)
         wait_until(lambda: b'"killed":1' in file_text(out), "what was printed is in the file")
 
 
+def test_log_and_spool_on_a_disk_that_hangs(stand):
+    """What the end waits for adds up, and is within the two seconds all the same."""
+    stand.container(1)
+    stand.engine.on_list = lambda _: (200, b"[]")
+    with Disk(stand) as disk, open(disk.where + "/out", "w+b", buffering=0) as out:
+        stand.spool = disk.where + "/spool"
+        process = start_on(stand, out, "--record", disk.where + "/recording", *NOTHING_KEPT, err=out)
+        wait_until(lambda: b'"containers"' in file_text(out), "a report is in the file")
+        disk.freeze()
+        stand.engine.on_list = lambda _: None
+        begun = ask(stand, "status")["cycle"]
+        wait_until(lambda: ask(stand, "status")["cycle"] > begun + 1, "cycles go on")
+        ends_in_time(process, "log, recording and spool on a disk that hangs")
+
+
 def test_file_without_room(stand):
     """The loss is told by the exit status; what fits is in the file."""
-    with Disk(stand) as disk, open(disk.where + "/out", "w+b") as out:
+    with Disk(stand) as disk, open(disk.where + "/out", "w+b", buffering=0) as out:
         with open(disk.where + "/filler", "wb", buffering=0) as filler:
             for size in (1 << 20, 1024):
                 with contextlib.suppress(OSError):

@@ -46,7 +46,8 @@ struct control {
 	ino_t inode;		/* of the socket's name: another's is not removed */
 	int fd;
 	sd_event_source *source;
-	sd_event_source *timer;
+	sd_event_source *timer;		/* of the clients that wait; of listening again, if starved */
+	bool starved;			/* of descriptors */
 	struct client clients[CLIENTS_MAX];
 	bool polling;
 };
@@ -160,6 +161,9 @@ void control_answer_waiting(struct control *k)
 	for (i = 0; i < CLIENTS_MAX; i++)
 		if (k->clients[i].fd >= 0 && k->clients[i].waits)
 			answer(&k->clients[i]);
+	/* The next one has all of its time; without descriptors it is the listening that waits. */
+	if (!k->starved)
+		sd_event_source_set_enabled(k->timer, SD_EVENT_OFF);
 }
 
 static int on_timer(sd_event_source *source, uint64_t at_us, void *ctx)
@@ -169,6 +173,7 @@ static int on_timer(sd_event_source *source, uint64_t at_us, void *ctx)
 	(void)source;
 	(void)at_us;
 	control_answer_waiting(k);
+	k->starved = false;
 	sd_event_source_set_enabled(k->source, SD_EVENT_ON);
 	return 0;
 }
@@ -270,6 +275,7 @@ static void accept_all(struct control *k)
 		take_in(k, fd);
 	/* Without a descriptor the connection would be ready again at once, and again. */
 	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+		k->starved = true;
 		sd_event_source_set_enabled(k->source, SD_EVENT_OFF);
 		start_timer(k);
 	}
@@ -334,14 +340,15 @@ static int listen_at(struct control *k, const char *path, gid_t group)
 		err = -errno;
 		goto out;
 	}
-	/* Somebody listens: another monitor, with another spool. */
-	if (!connect(k->fd, (const struct sockaddr *)&at, sizeof(at)) || errno == EAGAIN) {
+	/*
+	 * Only a socket that nobody listens at is replaced: not another monitor's, nor what a
+	 * mistaken path names.
+	 */
+	err = connect(k->fd, (const struct sockaddr *)&at, sizeof(at)) ? -errno : -EADDRINUSE;
+	if (err == -EAGAIN)
 		err = -EADDRINUSE;
-		goto out;
-	}
-	/* A mistaken path is not a reason to remove what is there. */
-	if (!lstat(at.sun_path, &st) && !S_ISSOCK(st.st_mode)) {
-		err = -EEXIST;
+	if (!lstat(at.sun_path, &st) && (err != -ECONNREFUSED || !S_ISSOCK(st.st_mode))) {
+		err = S_ISSOCK(st.st_mode) ? err : -EEXIST;
 		goto out;
 	}
 	unlink(at.sun_path);

@@ -159,16 +159,14 @@ void operator_arm(struct operator *o, const char *by)
 }
 
 /*
- * A signal's number says nothing of when it was sent: of those that wait, and of the requests
- * on the control socket that wait beside them, to disarm is the last.
+ * Nobody can tell which of a waiting signal and a waiting request was sent first: a signal to
+ * arm comes before, and one to disarm after all others.
  */
 static void handle_requests(struct operator *o)
 {
 	bool arm = false, disarm = false;
 	enum signals_request request;
 
-	if (o->control)
-		control_poll(o->control);
 	while ((request = signals_next(&o->signals)) != SIGNALS_NONE) {
 		arm |= request == SIGNALS_ARM;
 		disarm |= request == SIGNALS_DISARM;
@@ -178,6 +176,8 @@ static void handle_requests(struct operator *o)
 	}
 	if (arm)
 		operator_arm(o, "SIGUSR2");
+	if (o->control)
+		control_poll(o->control);
 	if (disarm)
 		operator_disarm(o, "SIGUSR1");
 }

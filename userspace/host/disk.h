@@ -39,8 +39,8 @@ typedef void disk_done_fn(void *ctx, int err, const char *data, size_t len);
  * @ret: freed by disk_free()
  *
  * To be called before there are threads.  The process ignores SIGINT, SIGTERM, SIGHUP,
- * SIGQUIT, SIGUSR1 and SIGUSR2; when its end of the connection is closed it finishes the
- * call it is in and ends.  It holds the descriptors that its handler opens (a lock, say) as
+ * SIGQUIT, SIGUSR1 and SIGUSR2; when its end of the connection is closed it carries out
+ * what it was sent and ends.  It holds the descriptors that its handler opens (a lock, say) as
  * long as it lives: a monitor that is started meanwhile meets that lock.
  *
  * Return: 0 or negative errno.

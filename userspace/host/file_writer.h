@@ -27,7 +27,7 @@ int file_writer_divert(int fd, struct file_writer *ret);
 /**
  * file_writer_finish() - wait until all is written
  * @w: its descriptor must be closed by now, wherever it was
- * @timeout_ms: negative: as long as it takes.  Beyond that the process goes on by itself.
+ * @timeout_ms: beyond that the process goes on by itself
  *
  * Return: 0; -EIO: a line was lost; -ETIMEDOUT.
  */

@@ -59,7 +59,7 @@ void process_be_helper(const char *name);
  * process_start() - start a program
  * @event: the loop
  * @o: what and how; all copied
- * @ret: for process_abandon(); may be NULL.  Invalid once done has returned
+ * @ret: may be NULL; invalid once done has returned
  *
  * In a process group of its own: the terminal's Ctrl-C does not reach it.  Signals, niceness
  * and OOM score are those that the monitor was started with.  Done is called once, from the
